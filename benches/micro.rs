@@ -104,6 +104,7 @@ fn mixture(methods: Methods) -> Plan {
         call_ids: CallIds::default(),
         at: moment(),
         seed,
+        with_events: false,
     };
     Plan {
         content: Content::Scenarios(choices("mix"), setting),
@@ -128,6 +129,7 @@ fn mixture(methods: Methods) -> Plan {
             retries: 0,
             interval: Duration::ZERO,
             retry_after_max: Duration::ZERO,
+            schedule: Vec::new(),
         },
         expectation: Expectation::default(),
         compare: false,

@@ -60,7 +60,10 @@ fn start(invocation: &Invocation) -> Result<Exit, Error> {
                 Some(destination) => transmit::run(options, destination).await,
                 None => Box::pin(demo::run(options)).await,
             },
-            Invocation::Listen(options) => Box::pin(receive::run(options)).await,
+            Invocation::Listen(options) => match &options.checked {
+                Some(listener) => receive::healthcheck(listener, options.output_options).await,
+                None => Box::pin(receive::run(options)).await,
+            },
             Invocation::Generate(what, url) => Ok(write(OutputOptions::default(), |_| {
                 generate::text(*what, url.as_deref())
             })),

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::after_output;
+use crate::cdr::judge::{Judgement, SEPARATOR};
 use crate::cli::send::{Print, SendOptions};
 use crate::clock::Timestamp;
 use crate::error::Exit;
+use crate::listen::respond;
 use crate::ndjson;
 use crate::net::export::{self, Reason};
 use crate::net::{Destination, Request, query, secret};
@@ -61,8 +63,7 @@ pub fn run(
     if print == Print::Har {
         show.data(export::HAR_TAIL);
     }
-    printer.finish(&mut show);
-    let mut exit = Exit::Success;
+    let mut exit = printer.finish(options.strict, &mut show);
     if let Some((n, reason)) = first_left_out {
         let what = match left_out {
             1 => format!("request {n} cannot be printed: {reason}"),
@@ -86,7 +87,7 @@ pub fn suite_requests(
     mut show: Show,
 ) -> Exit {
     let mut printer = Printer::new(print, options, destination);
-    let mut exit = Exit::Success;
+    let mut failed = false;
     for (name, request) in cases {
         let request = request.as_ref().ok_or("only the suite can write its bytes");
         let text = request.and_then(|request| {
@@ -101,12 +102,12 @@ pub fn suite_requests(
             Ok(text) => show.data(&text),
             Err(reason) => {
                 show.warn(&format!("a request of {name} is left out: {reason}"));
-                exit = Exit::Failed;
+                failed = true;
             }
         }
     }
-    printer.finish(&mut show);
-    after_output(exit, &mut show)
+    let exit = printer.finish(options.strict, &mut show);
+    after_output(if failed { Exit::Failed } else { exit }, &mut show)
 }
 
 struct Printer {
@@ -116,6 +117,10 @@ struct Printer {
     is_masked: bool,
     shows_secrets: bool,
     curl_flags: Vec<String>,
+    is_ndjson: bool,
+    /// The number of verdicts.
+    n: u64,
+    departures: u64,
 }
 
 impl Printer {
@@ -136,16 +141,45 @@ impl Printer {
             print,
             origin: url[..end].to_owned(),
             is_masked: options.mask,
-            shows_secrets: print != Print::Json && !masked.starts_with(&url[..end]),
+            shows_secrets: !matches!(print, Print::Json | Print::Verdict)
+                && !masked.starts_with(&url[..end]),
             curl_flags,
+            is_ndjson: options.output_options.ndjson(),
+            n: 0,
+            departures: 0,
         }
     }
 
-    fn finish(&self, show: &mut Show) {
+    /// The verdict of `listen` on a request, as a line or a record.
+    fn verdict(&mut self, request: &Request) -> String {
+        let Judgement { verdict, fields } = respond::judge(request);
+        let departures = verdict
+            .remarks
+            .iter()
+            .filter(|remark| remark.code.departs());
+        self.departures += departures.count() as u64;
+        self.n += 1;
+        let n = self.n;
+        if self.is_ndjson {
+            let record = json!({"n": n, "verdict": verdict});
+            return String::from_utf8(ndjson::line("verdict", &record)).unwrap_or_default();
+        }
+        let mut line = format!("#{n}  {}", verdict.meaning(&fields.unwrap_or_default()));
+        for remark in &verdict.remarks {
+            line.extend([SEPARATOR, "! ", &respond::sentence(remark)]);
+        }
+        line + "\n"
+    }
+
+    fn finish(&self, strict: bool, show: &mut Show) -> Exit {
         show.flush();
         if self.shows_secrets {
             show.remark("the printed requests contain passwords or tokens; --mask masks them");
         }
+        if strict && self.departures > 0 {
+            return Exit::Failed;
+        }
+        Exit::Success
     }
 
     /// `cdr` is the JSON of a request without a body. `at` is the time at which `send` would deliver the request, for
@@ -161,7 +195,8 @@ impl Printer {
         let masked = secret::masked_request(request);
         let has_secrets = masked != *request;
         let request = if self.is_masked { &masked } else { request };
-        self.shows_secrets |= has_secrets && !self.is_masked && self.print != Print::Json;
+        self.shows_secrets |=
+            has_secrets && !self.is_masked && !matches!(self.print, Print::Json | Print::Verdict);
         let is_captured = origin == Origin::Capture;
         // Captured requests lose their hop-by-hop headers: the tool that sends the printed request adds its own.
         let stripped = is_captured.then(|| replay::strip_hop_by_hop(request));
@@ -178,6 +213,7 @@ impl Printer {
             }
             Print::Http => export::http_file_request(end_to_end, &self.origin, title)?,
             Print::Har => export::har_entry(request, &self.origin, at, title)?,
+            Print::Verdict => self.verdict(request),
             Print::Vegeta => export::vegeta_target(end_to_end, &self.origin)? + "\n",
         })
     }

@@ -26,12 +26,31 @@ use crate::listen::history::History;
 use crate::listen::inspector::access::Token;
 use crate::listen::inspector::{self, About};
 use crate::listen::tunnel::Open;
-use crate::listen::{self, Options};
-use crate::output::Show;
+use crate::listen::{self, Options, respond};
+use crate::net::client::{Client, ClientOptions};
+use crate::net::{Destination, Header, Request};
 use crate::output::queue::{OutputQueue, StreamState};
 use crate::output::retries::{self, Run};
+use crate::output::{OutputOptions, Show};
 use crate::process;
 use prepare::{Prepared, prepare, startup_notes};
+
+/// `listen --healthcheck`: succeeds if the listener at `destination` answers with a 2xx.
+pub async fn healthcheck(destination: &Destination, output: OutputOptions) -> Result<Exit, Error> {
+    let client = Client::new(destination, &ClientOptions::default())?;
+    let agent = Header::from_static("User-Agent", respond::HEALTHCHECK);
+    let path = destination.target().split('?').next().unwrap_or_default();
+    let response = client
+        .send(&Request::new("GET", path, vec![agent], ""))
+        .await;
+    let why = match response {
+        Ok(response) if response.status / 100 == 2 => return Ok(Exit::Success),
+        Ok(response) => format!("answered {}", response.status),
+        Err(failure) => failure.text,
+    };
+    Show::new(output, None, None).warn(&format!("{}: {why}", destination.place()));
+    Ok(Exit::Failed)
+}
 
 pub async fn run(given: &ListenOptions) -> Result<Exit, Error> {
     let mut show = Show::new(given.output_options, None, None);

@@ -99,6 +99,7 @@ pub fn prepare(
             call_ids: options.call_id,
             at,
             seed,
+            with_events: options.with_events,
         };
         Content::Scenarios(choices, setting)
     };
@@ -108,7 +109,7 @@ pub fn prepare(
         rounds: options.rounds(),
         duration: options.duration,
         schedule: options.schedule,
-        retry: options.retry,
+        retry: options.retry.clone(),
         expectation: options.expectation.clone(),
         compare: options.compare,
         shown_url: destination.to_string(),

@@ -246,13 +246,49 @@ impl Cdr<'_> {
     }
 }
 
+/// The fields of a live event of an outgoing call in documented order, each with the CDR's field of the same meaning.
+/// \[doc\]
+const EVENT_FIELDS: [(&str, &str); 15] = [
+    ("call_id", "call_id"),
+    ("leg", "leg"),
+    ("type", "type"),
+    ("user", "user"),
+    ("cmiuuid", "cmiuuid"),
+    ("direction", "direction"),
+    ("callerid", "virtual_number"),
+    ("app_id", "appid"),
+    ("time", "time"),
+    ("custom", "custom"),
+    ("extra_params", "extra_params"),
+    ("request_id", "request_id"),
+    ("status", "status"),
+    ("to", "to"),
+    ("conversation_uuid", "cmiuuid"),
+];
+
+/// Makes the live event of a leg from the leg's CDR. On leg a, `conversation_uuid` is the `cmiuuid`; leg b has that of leg
+/// a. \[doc\]
+pub fn live_event(cdr: &Fields, status: &str) -> Fields {
+    let field = |(name, of): (&str, &str)| {
+        let value = cdr.get(of)?;
+        let value = match name {
+            "type" => "event".into(),
+            "status" => status.into(),
+            "callerid" | "to" => text(value).into(),
+            _ => value.clone(),
+        };
+        Some((name.to_owned(), value))
+    };
+    EVENT_FIELDS.into_iter().filter_map(field).collect()
+}
+
 /// A CDR as compact JSON, embedded verbatim in records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CdrText {
     pub(crate) json: Bytes,
     /// The CDR's `leg`, if its value is a string.
     pub(crate) leg: Option<Cow<'static, str>>,
-    /// The CDR's `status`, if its value is a string.
+    /// The CDR's `status`, if its value is a string; of a live event, its status and the word `event`.
     pub(crate) status: Option<Cow<'static, str>>,
 }
 

@@ -135,10 +135,14 @@ impl ScenarioChoice {
         }
     }
 
-    pub fn most_cdrs(self) -> u64 {
+    pub fn most_payloads(self, with_events: bool) -> u64 {
+        let payloads = |scenario: &Scenario| match scenario.legs() {
+            legs if with_events && !legs.is_empty() => 3 * legs.len(),
+            _ => scenario.cdrs(),
+        };
         let most = match self {
-            Self::Scenario(scenario) => Some(scenario.cdrs()),
-            Self::Mixture => CATALOGUE.iter().map(Scenario::cdrs).max(),
+            Self::Scenario(scenario) => Some(payloads(scenario)),
+            Self::Mixture => CATALOGUE.iter().map(payloads).max(),
         };
         most.unwrap_or_default() as u64
     }
@@ -189,12 +193,64 @@ pub struct GenerateOptions {
     /// The start of all calls of the run, used as the `time` of their CDRs.
     pub at: Timestamp,
     pub seed: Seed,
+    pub with_events: bool,
 }
 
 #[derive(Debug, Clone)]
 pub struct GeneratedCdr<'a> {
     pub cdr: Cdr<'a>,
     pub gap: Duration,
+    /// The status and `conversation_uuid` of the live event that is sent instead of the CDR.
+    pub event: Option<(&'static str, Uuid)>,
+}
+
+/// A payload of a call: the index of the CDR, the status of the leg's live event or `None` for the CDR itself, and
+/// whether the phone rings before.
+type Step = (usize, Option<&'static str>, bool);
+
+/// The order of a call whose customer does not answer. \[seen\]
+const OF_TWO_LEGS: [Step; 6] = [
+    (1, Some("started"), false),
+    (1, Some("answered"), false),
+    (0, Some("started"), false),
+    (0, Some("hangup"), true),
+    (0, None, false),
+    (1, None, false),
+];
+
+/// The order of a leg that is not answered. \[seen for the agent's leg\]
+const OF_ONE_LEG: [Step; 3] = [
+    (0, Some("started"), false),
+    (0, None, true),
+    (0, Some("hangup"), false),
+];
+
+/// Adds the live events to the CDRs of a call.
+fn with_events<'a>(cdrs: &[GeneratedCdr<'a>], ring: Duration) -> Vec<GeneratedCdr<'a>> {
+    let is_answered = cdrs
+        .last()
+        .is_some_and(|last| last.cdr.status == Status::Answered);
+    let (steps, legs): (&[Step], _) = if is_answered {
+        (&OF_TWO_LEGS, cdrs.len())
+    } else {
+        (&OF_ONE_LEG, 1)
+    };
+    let payloads = cdrs.chunks(legs.max(1)).flat_map(|cdrs| {
+        steps.iter().map(move |&(index, status, rings)| {
+            let GeneratedCdr { cdr, gap, .. } = &cdrs[index];
+            let own = if status.is_none() {
+                *gap
+            } else {
+                Duration::ZERO
+            };
+            GeneratedCdr {
+                cdr: cdr.clone(),
+                gap: if rings { own.max(ring) } else { own },
+                event: status.map(|status| (status, cdrs[legs - 1].cdr.cmiuuid)),
+            }
+        })
+    });
+    payloads.collect()
 }
 
 /// Generates call `n`: the call's scenario, and its CDRs in the order of delivery.
@@ -205,13 +261,20 @@ pub fn generate(
 ) -> (&'static Scenario, Vec<GeneratedCdr<'_>>) {
     let scenario = choice.scenario(n, options.seed);
     let cdr = match scenario.plan {
-        Plan::Click2call(legs) => return (scenario, Call::new(n, options).cdrs(legs, true)),
-        Plan::Softphone(legs) => return (scenario, Call::new(n, options).cdrs(legs, false)),
+        Plan::Click2call(legs) | Plan::Softphone(legs) => {
+            let mut call = Call::new(n, options);
+            let cdrs = call.cdrs(legs, matches!(scenario.plan, Plan::Click2call(_)));
+            if options.with_events {
+                return (scenario, with_events(&cdrs, call.ring));
+            }
+            return (scenario, cdrs);
+        }
         Plan::Documented(leg) => documented(leg),
         Plan::Legacy => Call::new(n, options).legacy(),
     };
     let gap = Duration::ZERO;
-    (scenario, vec![GeneratedCdr { cdr, gap }])
+    let event = None;
+    (scenario, vec![GeneratedCdr { cdr, gap, event }])
 }
 
 /// Returns one of the two samples on TeleCMI's page, value for value. The samples are two calls, not two legs of one
@@ -298,6 +361,7 @@ impl<'a> Call<'a> {
             cdrs.push(GeneratedCdr {
                 cdr: self.cdr(index, *leg, *reason, time, is_click2call),
                 gap: Duration::from_millis(gap),
+                event: None,
             });
         }
         cdrs

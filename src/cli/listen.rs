@@ -114,6 +114,9 @@ pub struct ListenOptions {
     /// Write the URL to this file once the port is open
     #[arg(long, value_name = "FILE", help_heading = SCRIPTS)]
     pub ready_file: Option<PathBuf>,
+    /// Exit with 0 if the listener at URL answers, else 1
+    #[arg(long, value_name = "URL", help_heading = SCRIPTS)]
+    healthcheck: Option<String>,
     /// Command to run, after --; gets TELECMI_CDR_URL, and listening stops when it ends
     #[arg(last = true, value_name = "CMD", help_heading = SCRIPTS)]
     pub command: Vec<OsString>,
@@ -135,6 +138,8 @@ pub struct ListenOptions {
     headers: Vec<Header>,
     #[arg(skip)]
     pub destination: Option<Destination>,
+    #[arg(skip)]
+    pub checked: Option<Destination>,
     /// `drawn_seed` is set if delays or faults use a random seed that was not given by `--seed`.
     #[arg(skip)]
     pub drawn_seed: Option<Seed>,
@@ -165,6 +170,9 @@ impl ListenOptions {
         let flag = named(matches, "--forward-to");
         let forward_to = |url: &String| values::of_flag(&flag, url, Destination::parse);
         self.destination = self.forward_to.as_ref().map(forward_to).transpose()?;
+        let flag = named(matches, "--healthcheck");
+        let healthcheck = |url: &String| values::of_flag(&flag, url, Destination::parse);
+        self.checked = self.healthcheck.as_ref().map(healthcheck).transpose()?;
         if let Some(url) = &mut self.public_url {
             let flag = named(matches, "--public-url");
             let parsed = values::of_flag(&flag, url, Destination::parse)?;

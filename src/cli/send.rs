@@ -41,6 +41,8 @@ pub enum Print {
     Har,
     /// Targets for Vegeta, one JSON object a line
     Vegeta,
+    /// The verdict of listen on each request, one a line
+    Verdict,
 }
 
 const TARGET: &str = "Target";
@@ -95,7 +97,7 @@ pub struct SendOptions {
     /// Run test cases against the handler and report what failed
     #[arg(long, help_heading = SUITE, conflicts_with_all = ["demo", "file", "scenario", "click2call", "shape", "call_id", "set",
           "set_json", "unset", "get_encoding", "count", "duration", "concurrency", "speed", "duplicate", "race", "shuffle",
-          "late", "drop", "retry", "keep_alive", "expect_status", "expect_body", "compare"])]
+          "late", "drop", "retry", "retry_schedule", "keep_alive", "expect_status", "expect_body", "compare"])]
     pub suite: bool,
     /// Run only these test cases: names, globs, families (accepts, idempotent, tolerant, survives, prompt, guard), grades
     /// (doc, seen, inferred, hostile); repeatable
@@ -154,6 +156,10 @@ pub struct SendOptions {
     /// Whether the legs of a call share a call_id: shared or per-leg
     #[arg(long, value_name = "HOW", default_value = "shared", help_heading = CONTENT)]
     pub call_id: CallIds,
+    /// Send the live events of the calls, too: their fields are documented, their order is seen for an unanswered agent
+    /// or customer and inferred otherwise
+    #[arg(long, help_heading = CONTENT, conflicts_with_all = ["file", "suite"])]
+    pub with_events: bool,
     /// Set a field; the value gets the field's documented type; repeatable
     #[arg(long, value_name = "FIELD=VALUE", value_parser = Edit::set, help_heading = CONTENT)]
     set: Vec<Edit>,
@@ -193,9 +199,12 @@ pub struct SendOptions {
     /// Print the CDRs instead of sending them
     #[arg(long, help_heading = OUTPUT, conflicts_with = "demo")]
     dry_run: bool,
-    /// Print the requests as json (one CDR a line), curl, http, har or vegeta; implies --dry-run
+    /// Print the requests as json (one CDR a line), curl, http, har, vegeta or verdict; implies --dry-run
     #[arg(long, value_name = "HOW", help_heading = OUTPUT, conflicts_with = "demo")]
     pub print: Option<Print>,
+    /// With --print verdict, which says what listen would: fail if a payload departs from the documented CDR
+    #[arg(long = "strict", id = "strict_verdict", help_heading = OUTPUT)]
+    pub strict: bool,
     /// Mask passwords and tokens in the printed requests and in the repeat: line
     #[arg(long, help_heading = OUTPUT)]
     pub mask: bool,

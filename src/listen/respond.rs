@@ -132,8 +132,12 @@ impl ResponsePolicy {
 const PROBE_PATHS: &str = "/favicon.ico /robots.txt /apple-touch-icon.png /apple-touch-icon-precomposed.png \
     /health /healthz /health/live /health/ready /livez /live /readyz /ready /ping /status /-/healthy /-/ready";
 
+/// The `User-Agent` of `listen --healthcheck`.
+pub(crate) const HEALTHCHECK: &str = "telecmi-cdr-healthcheck";
+
 /// The beginnings of the `User-Agent` of load balancers and monitors.
-const PROBE_AGENTS: [&str; 6] = [
+const PROBE_AGENTS: [&str; 7] = [
+    HEALTHCHECK,
     "kube-probe",
     "ELB-HealthChecker",
     "GoogleHC",
@@ -162,7 +166,7 @@ fn refusal(status: u16, why: &str) -> Response {
     Response::plain(status, format!("{}\n", why.trim_end()))
 }
 
-fn sentence(remark: &Remark) -> String {
+pub(crate) fn sentence(remark: &Remark) -> String {
     match &remark.field {
         Some(field) => format!("{}: {}", field.cleaned(), remark.text.cleaned()),
         None => remark.text.cleaned(),
@@ -181,7 +185,7 @@ fn no_cdr(remark: Option<(Code, &str)>) -> Judgement {
     judgement
 }
 
-fn judge(request: &Request) -> Judgement {
+pub(crate) fn judge(request: &Request) -> Judgement {
     if request.method == "GET" {
         return judge_query(request);
     }

@@ -151,10 +151,16 @@ impl Show {
                 ));
             }
             Event::Waiting { n, wait, asked } => {
-                let (wait, asked) = (format_duration(*wait), format_duration(*asked));
-                let of = (wait != asked).then(|| format!(" of the {asked}"));
-                let of = of.unwrap_or_default();
-                self.remark(&format!("#{n} waits {wait}{of} that Retry-After asks for"));
+                let wait = format_duration(*wait);
+                self.remark(&match asked.map(format_duration) {
+                    None => format!("#{n} waits {wait} by --retry-schedule"),
+                    Some(asked) if asked == wait => {
+                        format!("#{n} waits {wait} that Retry-After asks for")
+                    }
+                    Some(asked) => {
+                        format!("#{n} waits {wait} of the {asked} that Retry-After asks for")
+                    }
+                });
             }
             Event::Finished(summary) => self.finished(summary),
         }

@@ -31,7 +31,7 @@ pub trait Transport: Send + Sync + 'static {
     ) -> impl Future<Output = Vec<(Result<Response, Failure>, Duration)>> + Send;
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::Args)]
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 pub struct RetryPolicy {
     /// Number of retries of a delivery, after no answer, 408, 425, 429 or 5xx
     #[arg(id = "retry", long = "retry", value_name = "N", default_value_t = 0, value_parser = parse::whole::<u32, 0, 100>)]
@@ -42,9 +42,14 @@ pub struct RetryPolicy {
     /// Maximum wait that Retry-After may ask for; a longer one is shortened to this
     #[arg(long, value_name = "D", default_value = "60s", value_parser = read_duration)]
     pub retry_after_max: Duration,
+    /// Wait before each attempt, the first included, as a list; PIOPIY documents 0s,5m,10m,15m. In real time unless
+    /// --speed is given; Retry-After is ignored
+    #[arg(id = "retry_schedule", long = "retry-schedule", value_name = "D", value_delimiter = ',', value_parser = read_duration,
+          conflicts_with_all = ["retry", "retry_interval", "race"])]
+    pub schedule: Vec<Duration>,
 }
 
-/// A wait for `Retry-After` is announced from this length on.
+/// A wait for `Retry-After` or by a schedule is announced from this length on.
 const LONG_WAIT: Duration = Duration::from_secs(5);
 
 /// The maximum wait between two attempts of a delivery without `Retry-After`.
@@ -78,25 +83,28 @@ impl<T: Transport, E: EventSink> Run<T, E> {
     /// Sends a job's request until the expectation is met or no retry is left. The returned text says why the last
     /// attempt failed.
     pub(super) async fn attempts(&self, job: &Job) -> (Vec<Attempt>, Option<String>) {
-        let policy = self.plan.retry;
+        let policy = &self.plan.retry;
         let mut attempts = Vec::with_capacity(1);
         loop {
             let (began, at) = (self.clock.elapsed(), self.clock.now());
             let result = self.transport.send(&job.request, job.origin).await;
             let latency = self.clock.elapsed().saturating_sub(began);
             let why = self.plan.expectation.check(&result, latency);
-            let made = u32::try_from(attempts.len()).unwrap_or(u32::MAX);
-            let again = why.is_some() && made < policy.retries && is_temporary(&result);
-            let wait = again.then(|| match retry_after(&result, self.clock.now()) {
-                Some(asked) => {
-                    let wait = asked.min(policy.retry_after_max);
-                    if wait >= LONG_WAIT {
-                        let n = job.n;
-                        self.events.send(Event::Waiting { n, wait, asked });
-                    }
-                    wait
+            let made = u32::try_from(attempts.len() + 1).unwrap_or(u32::MAX);
+            let scheduled = self.plan.scheduled_wait(attempts.len() + 1);
+            let is_left = made <= policy.retries || scheduled.is_some();
+            let again = why.is_some() && is_left && is_temporary(&result);
+            let wait = again.then(|| {
+                let asked = retry_after(&result, self.clock.now());
+                let asked = asked.filter(|_| scheduled.is_none());
+                let wait = asked.map(|asked| asked.min(policy.retry_after_max));
+                let announced = wait.or(scheduled).filter(|wait| *wait >= LONG_WAIT);
+                if let Some(wait) = announced {
+                    let n = job.n;
+                    self.events.send(Event::Waiting { n, wait, asked });
                 }
-                None => policy.wait(self.plan.seed, job.n, made + 1),
+                let wait = wait.or(scheduled);
+                wait.unwrap_or_else(|| policy.wait(self.plan.seed, job.n, made))
             });
             attempts.push(attempt(at, latency, result));
             match wait {

@@ -18,11 +18,12 @@ pub enum Event {
     Started(Started),
     /// The run is stopping and starts no new delivery. The number counts the workers that are still busy.
     Stopping(usize),
-    /// Delivery `n` waits, because the handler asked for it by `Retry-After`; `wait` may be shorter than `asked`.
+    /// Delivery `n` waits, because the handler asked for it by `Retry-After`, or by `--retry-schedule`; `wait` may be
+    /// shorter than `asked`.
     Waiting {
         n: u64,
         wait: Duration,
-        asked: Duration,
+        asked: Option<Duration>,
     },
     Finished(Box<Summary>),
 }

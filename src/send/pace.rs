@@ -47,10 +47,7 @@ impl Pacer {
         gaps: impl Iterator<Item = Duration>,
     ) -> Vec<Slot> {
         let options = plan.schedule;
-        let at_speed = |span: Duration| {
-            let seconds = span.as_secs_f64() / options.speed?;
-            Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
-        };
+        let at_speed = |span: Duration| options.at_speed(span);
         let recorded = self.recorded(plan, n).and_then(at_speed);
         let mut rng = (options.drop > 0.0).then(|| plan.seed.rng(Stream::Drop, n));
         let duplicates = (0..options.duplicate).map(|copy| (options.race + copy, 1));

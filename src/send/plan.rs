@@ -71,6 +71,12 @@ impl Plan {
         }
     }
 
+    /// The wait before the attempt with this index by `--retry-schedule`.
+    pub(super) fn scheduled_wait(&self, attempt: usize) -> Option<Duration> {
+        let wait = *self.retry.schedule.get(attempt)?;
+        Some(self.schedule.at_speed(wait).unwrap_or_default())
+    }
+
     pub fn planned(&self) -> Option<u64> {
         let mixed = matches!(&self.content, Content::Scenarios(choices, _) if choices.contains(&ScenarioChoice::Mixture));
         let known = !mixed && self.schedule.drop == 0.0 && self.duration.is_none();
@@ -80,9 +86,9 @@ impl Plan {
     /// An upper limit of the number of deliveries in the run; `None` for endless runs.
     pub fn most_deliveries(&self) -> Option<u64> {
         let requests = match &self.content {
-            Content::Scenarios(choices, _) => {
-                let cdrs: u64 = choices.iter().map(|choice| choice.most_cdrs()).sum();
-                cdrs * self.template.methods.each().len() as u64
+            Content::Scenarios(choices, options) => {
+                let most = |choice: &ScenarioChoice| choice.most_payloads(options.with_events);
+                choices.iter().map(most).sum::<u64>() * self.template.methods.each().len() as u64
             }
             Content::File(items) => items.iter().map(|item| self.methods(item) as u64).sum(),
         };

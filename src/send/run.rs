@@ -141,7 +141,7 @@ impl<T: Transport, E: EventSink> Run<T, E> {
         }
         let until = |due: Duration| due.saturating_sub(self.elapsed());
         let until_due = job.slot.due.map_or(Duration::ZERO, until);
-        let wait = job.slot.gap.max(until_due);
+        let wait = job.slot.gap.max(until_due) + self.plan.scheduled_wait(0).unwrap_or_default();
         if let Some(left) = self.left().filter(|left| wait > *left || left.is_zero()) {
             if until_due > left {
                 // No later job is due sooner, so the worker sleeps to the end of the run; skipping the jobs at once

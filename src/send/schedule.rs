@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::builder::ArgPredicate;
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 
@@ -53,7 +54,7 @@ pub struct ScheduleOptions {
     pub concurrency: usize,
     // With the plain name `Option`, clap would take the value for an `f64` that may be left out.
     /// Speed of the pauses in a call or capture: 1 is real time, 10 is ten times as fast, max leaves them out
-    #[arg(long, value_name = "X", default_value = "max", value_parser = parse::speed)]
+    #[arg(long, value_name = "X", default_value = "max", default_value_if("retry_schedule", ArgPredicate::IsPresent, "1"), value_parser = parse::speed)]
     pub speed: std::option::Option<f64>,
     /// Send each CDR N more times
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = parse::whole::<u32, 0, 1_000>)]
@@ -73,6 +74,12 @@ pub struct ScheduleOptions {
 }
 
 impl ScheduleOptions {
+    /// Returns `None` if the speed leaves out all waits.
+    pub(super) fn at_speed(&self, span: Duration) -> Option<Duration> {
+        let seconds = span.as_secs_f64() / self.speed?;
+        Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+    }
+
     fn reorders(&self) -> bool {
         self.shuffle || self.late.is_some()
     }
@@ -115,7 +122,13 @@ impl<'a> Call<'a> {
         Some(match &plan.content {
             Content::Scenarios(choices, options) => {
                 let (scenario, cdrs) = scenarios::generate(choices[place], n, options);
-                let source = |made: GeneratedCdr<'a>| (made.gap, CdrSource::Generated(made.cdr));
+                let source = |made: GeneratedCdr<'a>| {
+                    let source = match made.event {
+                        Some(event) => CdrSource::Event(made.cdr, event),
+                        None => CdrSource::Generated(made.cdr),
+                    };
+                    (made.gap, source)
+                };
                 Self {
                     scenario: scenario.name,
                     methods: plan.template.methods.each().len(),

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use uuid::Uuid;
 
 use super::edit::{self, Edit};
 use super::plan::{Methods, Origin};
-use crate::cdr::{Cdr, CdrText, Fields};
+use crate::cdr::{Cdr, CdrText, Fields, live_event};
 use crate::input::Item;
 use crate::net::{Header, Request, query};
 
@@ -24,9 +25,10 @@ pub struct RequestTemplate {
     pub authorization: Option<Header>,
 }
 
-#[expect(clippy::large_enum_variant, reason = "a call has two of them at most")]
 pub enum CdrSource<'a> {
     Generated(Cdr<'a>),
+    /// A live event of the CDR's leg, with its status and `conversation_uuid`.
+    Event(Cdr<'a>, (&'static str, Uuid)),
     Item(&'a Item),
 }
 
@@ -46,6 +48,20 @@ impl RequestTemplate {
                 self.prepared(&cdr.json.clone(), None, Some(cdr))
             }
             CdrSource::Generated(cdr) => self.prepare_body(cdr.json().into()),
+            CdrSource::Event(cdr, (status, conversation)) => {
+                let mut fields = cdr.fields();
+                self.edits.iter().for_each(|edit| edit.apply(&mut fields));
+                let mut event = live_event(&fields, status);
+                if *conversation != cdr.cmiuuid {
+                    let conversation = conversation.to_string();
+                    event.insert("conversation_uuid".to_owned(), conversation.into());
+                }
+                let cdr = CdrText {
+                    status: Some(format!("{status} event").into()),
+                    ..CdrText::from(&event)
+                };
+                self.prepared(&cdr.json.clone(), Some(&event), Some(cdr))
+            }
             CdrSource::Item(Item::Body(body)) => self.prepare_body(body.clone()),
             CdrSource::Item(Item::Captured(_, captured)) => self.prepare_capture(&captured.request),
         }

@@ -106,6 +106,7 @@ pub(super) fn plan(scenario: &str, rounds: u64) -> Plan {
                 call_ids: CallIds::Shared,
                 at: Timestamp::from_epoch_ms(1_795_338_000_000).unwrap(),
                 seed,
+                with_events: false,
             },
         ),
         template: RequestTemplate {
@@ -128,6 +129,7 @@ pub(super) fn plan(scenario: &str, rounds: u64) -> Plan {
             retries: 0,
             interval: Duration::from_secs(1),
             retry_after_max: Duration::from_secs(60),
+            schedule: Vec::new(),
         },
         expectation: Expectation::default(),
         compare: false,
@@ -295,6 +297,32 @@ async fn retry_after_is_obeyed() {
         (Duration::from_secs(7)..Duration::from_millis(7_050)).contains(&waited),
         "{waited:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_schedule_says_the_wait_before_each_attempt() {
+    let busy = || {
+        Ok(Response::new(
+            503,
+            vec![Header::new("Retry-After", "7")],
+            "",
+        ))
+    };
+    let handler = Handler::new(vec![busy(), busy(), busy(), ok()]);
+    let mut plan = plan("agent-no-answer", 1);
+    let minutes = [1, 5, 10, 15];
+    plan.retry.schedule = minutes
+        .map(|minutes| Duration::from_secs(60 * minutes))
+        .to_vec();
+    plan.schedule.speed = Some(1.0);
+    let began = tokio::time::Instant::now();
+    let (deliveries, _) = deliver(&plan, &handler).await;
+    let attempts = &deliveries[0].attempts;
+    let waited = attempts
+        .windows(2)
+        .map(|two| two[1].at.since(two[0].at).as_secs() / 60);
+    assert_eq!(waited.collect::<Vec<_>>(), minutes[1..]);
+    assert_eq!(began.elapsed().as_secs() / 60, minutes.iter().sum::<u64>());
 }
 
 #[tokio::test(start_paused = true)]

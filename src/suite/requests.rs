@@ -82,6 +82,7 @@ impl CaseRequests {
                 call_ids: CallIds::Shared,
                 at: options.at.before(Duration::from_millis(ring)),
                 seed: Seed(options.seed.rng(Stream::Case, number).next_u64()),
+                with_events: false,
             },
             account: options.account.clone(),
             template: RequestTemplate {

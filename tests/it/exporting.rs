@@ -124,6 +124,45 @@ fn every_scenario_is_the_same_request_in_every_format() {
 }
 
 #[test]
+fn a_verdict_is_what_listen_says() {
+    let verdict = |file: &str, more: &[&str]| {
+        let file = format!("{}/fixtures/{file}", env!("CARGO_MANIFEST_DIR"));
+        let flags = ["send", "--print", "verdict", "--strict", "--file", &file];
+        program([&flags[..], more].concat()).run()
+    };
+    let good = verdict("docs-leg-a.js.txt", &[]).expect(0);
+    assert_eq!(
+        good.stdout,
+        "#1  outgoing missed · leg a (agent) · recv_cancel: rang out\n"
+    );
+    let by_get = verdict("docs-leg-b.json", &["--method", "get"]).expect(0);
+    assert_eq!(
+        by_get.stdout,
+        "#1  outgoing missed · leg b (customer) · sent_reject: declined or busy\n"
+    );
+    let bad = verdict("broken/time-in-seconds.json", &[]).expect(1);
+    assert_eq!(
+        bad.stdout,
+        "#1  outgoing missed · leg a (agent) · recv_cancel: rang out · ! time: looks like seconds; documented in milliseconds\n"
+    );
+    let record = verdict("broken/time-in-seconds.json", &["--format", "ndjson"]).expect(1);
+    let record: Value = serde_json::from_str(&record.stdout).expect("a record");
+    assert_eq!(
+        (
+            &record["type"],
+            &record["n"],
+            &record["verdict"]["remarks"][0]["field"]
+        ),
+        (&json!("verdict"), &json!(1), &json!("time"))
+    );
+    let file = format!(
+        "{}/fixtures/broken/time-in-seconds.json",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    print("verdict", &["--file", &file]).expect(0);
+}
+
+#[test]
 fn a_har_says_when_each_request_would_leave_and_its_query_in_pairs() {
     let paced = print(
         "har",

@@ -126,6 +126,93 @@ fn every_published_sample_is_named_and_nothing_false_is_remarked_on() {
     assert_eq!(seen, 70);
 }
 
+#[track_caller]
+fn with_events(scenario: &str, more: &[&str]) -> Vec<serde_json::Value> {
+    let flags = [
+        "send",
+        "--print",
+        "json",
+        "--with-events",
+        "--scenario",
+        scenario,
+    ];
+    let ended = program([&flags[..], more].concat()).run().expect(0);
+    let lines = ended.stdout.lines();
+    lines
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect()
+}
+
+#[test]
+fn live_events_are_sent_in_the_order_seen() {
+    let order = |scenario| {
+        let payloads = with_events(scenario, &[]);
+        let told = payloads.iter().map(|payload| {
+            let word = |name| payload[name].as_str().unwrap_or_default();
+            ["type", "leg", "status"].map(word).join(" ")
+        });
+        told.collect::<Vec<_>>().join(", ")
+    };
+    let alone = |leg| format!("event {leg} started, cdr {leg} missed, event {leg} hangup");
+    let both = "event a started, event a answered, event b started, event b hangup, cdr b missed, cdr a answered";
+    for (scenario, expected) in [
+        ("customer-no-answer", both.to_owned()),
+        ("agent-no-answer", alone("a")),
+        ("followme-ghost", [alone("a"), alone("a")].join(", ")),
+        ("softphone-rejected", alone("b")),
+        ("legacy", "cdr  missed".to_owned()),
+    ] {
+        assert_eq!(order(scenario), expected, "{scenario}");
+    }
+}
+
+#[test]
+fn live_events_have_the_documented_fields() {
+    let names = |payload: &serde_json::Value| {
+        let fields = payload.as_object().expect("an object");
+        fields.keys().cloned().collect::<Vec<_>>()
+    };
+    let published = fs::read_to_string(folder("family/chub.ndjson")).expect("a fixture");
+    let published = published.lines().find(|line| line.contains("callerid"));
+    let published = serde_json::from_str(published.expect("an event")).expect("JSON");
+    let events = with_events("customer-no-answer", &["--set", "user=7_1111112"]);
+    assert_eq!(names(&events[0]), names(&published));
+    assert_eq!(events[0]["conversation_uuid"], events[0]["cmiuuid"]);
+    assert_eq!(events[2]["conversation_uuid"], events[0]["cmiuuid"]);
+    assert_eq!(events[2]["user"], "7_1111112");
+    assert_eq!(events[2]["cmiuuid"], events[4]["cmiuuid"]);
+    assert_eq!(events[0]["cmiuuid"], events[5]["cmiuuid"]);
+}
+
+#[test]
+fn live_events_arrive_at_the_url_of_the_cdrs() {
+    let listener = listener(&["--count", "2", "--timeout", "20s"]);
+    let flags = [
+        "--with-events",
+        "--scenario",
+        "customer-rejected",
+        "--shape",
+        "live",
+    ];
+    let sent = program([&["send", &listener.url], &flags[..]].concat()).run();
+    assert!(
+        sent.code == Some(0) && sent.stdout.contains("customer-rejected b hangup event"),
+        "{}",
+        sent.whole()
+    );
+    let received = listener.running.end().expect(0);
+    let kinds = received
+        .records_of("exchange")
+        .into_iter()
+        .map(|exchange| exchange["verdict"]["kind"].clone());
+    let kinds: Vec<_> = kinds.collect();
+    let (event, missed) = ("live_event", "outgoing_missed");
+    assert_eq!(
+        kinds,
+        [event, event, event, event, missed, "outgoing_answered"]
+    );
+}
+
 /// Two pages print a number with a leading zero, which JSON does not have.
 #[test]
 fn a_live_event_as_printed_for_india_is_no_json() {

@@ -100,7 +100,7 @@ fn in_shell(what: &str, command: &[&str], line: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-const CHOICES: [&str; 5] = ["curl", "har", "http", "json", "vegeta"];
+const CHOICES: [&str; 6] = ["curl", "har", "http", "json", "vegeta", "verdict"];
 
 #[track_caller]
 fn assert_choices(shell: &str, printed: Option<String>) {

@@ -152,6 +152,10 @@ fn the_help_of_send() {
                                    live accounts (live) [default: docs]
           --call-id <HOW>          Whether the legs of a call share a call_id:
                                    shared or per-leg [default: shared]
+          --with-events            Send the live events of the calls, too: their
+                                   fields are documented, their order is seen for an
+                                   unanswered agent or customer and inferred
+                                   otherwise
           --set <FIELD=VALUE>      Set a field; the value gets the field's
                                    documented type; repeatable
           --set-json <FIELD=JSON>  Set a field to any JSON value; repeatable
@@ -185,6 +189,9 @@ fn the_help_of_send() {
                                  Retry-After is obeyed [default: 1s]
           --retry-after-max <D>  Maximum wait that Retry-After may ask for; a longer
                                  one is shortened to this [default: 60s]
+          --retry-schedule <D>   Wait before each attempt, the first included, as a
+                                 list; PIOPIY documents 0s,5m,10m,15m. In real time
+                                 unless --speed is given; Retry-After is ignored
           --yes                  Allow more than 100/s or 10 000 deliveries to
                                  another machine
 
@@ -200,7 +207,9 @@ fn the_help_of_send() {
     Output:
           --dry-run          Print the CDRs instead of sending them
           --print <HOW>      Print the requests as json (one CDR a line), curl,
-                             http, har or vegeta; implies --dry-run
+                             http, har, vegeta or verdict; implies --dry-run
+          --strict           With --print verdict, which says what listen would:
+                             fail if a payload departs from the documented CDR
           --mask             Mask passwords and tokens in the printed requests and
                              in the repeat: line
       -o, --output <FILE>    Write the output to a file instead of standard output
@@ -305,6 +314,7 @@ fn the_help_of_listen() {
           --timeout <D>           Stop after this time; exit with 124 if --count was
                                   not reached
           --ready-file <FILE>     Write the URL to this file once the port is open
+          --healthcheck <URL>     Exit with 0 if the listener at URL answers, else 1
       [CMD]...                    Command to run, after --; gets TELECMI_CDR_URL,
                                   and listening stops when it ends
 

@@ -122,6 +122,34 @@ fn health_checks_are_one_line_and_not_forwarded_unless_asked() {
 }
 
 #[test]
+fn a_healthcheck_is_a_faint_line_and_counts_for_nothing() {
+    let listening = pretty_listener(&["--count", "1"]);
+    let check = |url: &str| program(["listen", "--healthcheck", url]).run();
+    let checked = check(&format!("{}/cdr?token=x", listening.url));
+    assert_eq!(
+        (checked.code, checked.whole().contains("warning")),
+        (Some(0), false)
+    );
+    post_json(&listening.url, fixture("docs-leg-a.json"));
+    let text = listening.running.end().expect(0).stdout;
+    let first = text.lines().next().expect("a line");
+    assert!(
+        first.contains("GET /cdr  200") && first.ends_with(" · no webhook"),
+        "{text}"
+    );
+
+    let failing = listener(&["--fault", "status"]);
+    assert_eq!(check(&failing.url).code, Some(1));
+    let refused = check(&nobody());
+    assert_eq!((refused.code, &*refused.stdout), (Some(1), ""));
+    assert!(
+        refused.stderr.starts_with("warning: 127.0.0.1:"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
 fn an_answer_of_the_rest_api_is_recognised() {
     let mut listener = listener(&["--timeout", "5s"]);
     post_json(

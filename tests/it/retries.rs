@@ -26,6 +26,46 @@ fn retried(listener: Listener) -> Ended {
 }
 
 #[test]
+fn a_schedule_has_a_wait_for_each_attempt_and_follows_the_speed() {
+    let listener = listener(&["--fail-first", "3", "--count", "4"]);
+    let schedule = ["--retry-schedule", "0s,5m,10m,15m", "--speed", "30000"];
+    let sent = send(
+        &listener.url,
+        &[&schedule[..], &["--format", "ndjson"]].concat(),
+    )
+    .expect(0);
+    let delivery = &sent.records_of("delivery")[0];
+    let attempts = delivery["attempts"].as_array().expect("attempts");
+    let at = |attempt: &serde_json::Value| {
+        let at = attempt["at"].as_str().expect("a time");
+        at.parse::<jiff::Timestamp>()
+            .expect("a time")
+            .as_millisecond()
+    };
+    let waited = attempts.windows(2).map(|two| at(&two[1]) - at(&two[0]));
+    let waited: Vec<_> = waited.collect();
+    assert!(
+        waited.len() == 3
+            && waited
+                .iter()
+                .zip([10, 20, 30])
+                .all(|(ms, least)| *ms >= least - 1),
+        "{waited:?}"
+    );
+    listener.running.end().expect(0);
+    let refused = send(
+        "http://localhost:1",
+        &["--retry", "1", "--retry-schedule", "0s"],
+    )
+    .expect(2);
+    assert!(
+        refused.stderr.contains("cannot be used with"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
 fn a_sender_that_comes_back_is_followed() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("report.txt");

@@ -206,7 +206,7 @@ fn values_that_cannot_be_read_are_named() {
         (&["--call-id", "none"], "[possible values: shared, per-leg]"),
         (
             &["--print", "vegeta-ish"],
-            "[possible values: json, curl, http, har, vegeta]",
+            "[possible values: json, curl, http, har, vegeta, verdict]",
         ),
         (
             &["--timeout", "5"],

@@ -14,6 +14,7 @@ fn setting(seed: u64, shape: Typing, call_ids: CallIds) -> GenerateOptions {
         call_ids,
         at: Timestamp::from_epoch_ms(1_795_338_000_000).unwrap(),
         seed: Seed(seed),
+        with_events: false,
     }
 }
 

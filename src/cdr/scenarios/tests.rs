@@ -10,6 +10,7 @@ fn setting(shape: Shape, call_ids: CallIds) -> GenerateOptions {
         call_ids,
         at: "2026-11-22T09:00:00Z".parse().unwrap(),
         seed: Seed(7),
+        with_events: false,
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::super::{Case, CaseDelivery, CaseMethod, CasePayload, Change, Family};
 use super::{GOOD, compact, note};
 use crate::cdr::Grade::{Calc, Doc, Hostile, Inferred, Seen};
-use crate::cdr::{Fields, text};
+use crate::cdr::{self, Fields, text};
 use crate::net::raw::Script;
 use CaseDelivery::{ContentType, Pluses, Raw};
 use CaseMethod::{Get, Post};
@@ -272,15 +272,10 @@ fn virtual_number(cdr: &Fields) -> u64 {
     text(&cdr["virtual_number"]).parse().unwrap_or_default()
 }
 
-/// A live event of an outgoing call, in the documented order. On leg a its `conversation_uuid` is the `cmiuuid`. \[doc\]
 fn live_event(cdr: &Fields) -> Value {
-    json!({
-        "call_id": cdr["call_id"], "leg": "a", "type": "event", "user": cdr["user"],
-        "cmiuuid": cdr["cmiuuid"], "direction": "outbound", "callerid": cdr["virtual_number"],
-        "app_id": cdr["appid"], "time": cdr["time"], "custom": cdr["custom"],
-        "extra_params": cdr["extra_params"], "request_id": cdr["request_id"], "status": "started",
-        "to": text(&cdr["to"]), "conversation_uuid": cdr["cmiuuid"],
-    })
+    let mut event = cdr::live_event(cdr, "started");
+    event.insert("leg".to_owned(), "a".into());
+    event.into()
 }
 
 fn incoming_waiting(cdr: &Fields) -> Value {
