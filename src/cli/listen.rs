@@ -213,6 +213,7 @@ impl ListenOptions {
             trust_proxy: self.trust_proxy,
             forward_probes: self.forward_probes,
             limits: Limits {
+                tunnelled: self.tunnel().is_some(),
                 max_body: self.max_body,
                 header_timeout: self.header_timeout,
                 body_timeout: self.body_timeout,

@@ -63,6 +63,9 @@ pub struct Limits {
     pub stalling: Duration,
     /// `grace` is the time for requests in flight after the server is told to stop.
     pub grace: Duration,
+    /// With `tunnelled`, a stop waits for clients to close idle connections: a tunnel program closes a connection after
+    /// the answer has been passed on.
+    pub tunnelled: bool,
 }
 
 impl Default for Limits {
@@ -76,6 +79,7 @@ impl Default for Limits {
             connections: 256,
             stalling: Duration::from_secs(2),
             grace: Duration::from_secs(3),
+            tunnelled: false,
         }
     }
 }

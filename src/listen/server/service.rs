@@ -79,6 +79,7 @@ pub(super) async fn serve_connection(stream: TcpStream, connection: Arc<Connecti
             }
             () = stop.cancelled(), if !stopping => {
                 stopping = true;
+                connection.state().last |= limits.tunnelled;
                 std::pin::Pin::new(&mut serving).graceful_shutdown();
             }
         }

@@ -835,6 +835,20 @@ async fn w13_what_is_in_flight_is_finished() {
 }
 
 #[tokio::test]
+async fn a_stop_waits_until_a_tunnel_has_passed_on_the_answer() {
+    let mut stand = Stand::with(|limits| limits.tunnelled = true).await;
+    let mut idle = stand.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    idle.until("got it").await;
+    stand.incoming().await;
+    stand.stop.cancel();
+    idle.ends_silently().await;
+    tokio::task::yield_now().await;
+    assert!(!stand.served.is_finished());
+    drop(idle);
+    stand.close().await;
+}
+
+#[tokio::test]
 async fn w13_nothing_keeps_the_door_open() {
     let mut stand = Stand::with(|limits| limits.grace = Duration::from_secs(1)).await;
     let _half = stand.send("GET / HTTP/1.1\r\nHost:").await;
