@@ -24,7 +24,7 @@ const SCRIPT: Duration = Duration::from_secs(8);
 #[derive(Debug)]
 pub struct Pacer {
     interval: Option<Duration>,
-    /// The time of the last place that was given away.
+    /// The time at which the latest request may be sent; the next request waits `interval` longer.
     last: Cell<Instant>,
     pub requests: Cell<usize>,
 }

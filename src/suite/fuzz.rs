@@ -80,7 +80,7 @@ fn json(field: &Field, rng: &mut Rng) -> String {
     match rng.random_range(0..10) {
         0 => format!("\"{}\"", "x".repeat(LONG)),
         1 => ["[".repeat(LEVELS), "]".repeat(LEVELS)].concat(),
-        // The name of the field stands before the first value already.
+        // A repeated member: the caller writes the name before the first of the two values.
         2 => format!("{},\"{}\":{}", one(own, rng), field.name, one(own, rng)),
         3 | 4 => one(ANY, rng).to_owned(),
         _ => one(own, rng).to_owned(),

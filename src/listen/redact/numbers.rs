@@ -142,8 +142,8 @@ fn fields(text: &str) -> impl Iterator<Item = (&str, usize)> {
     })
 }
 
-/// Returns the digits at `start` alone, then joined with each further group of the same number; each with its end in
-/// the text.
+/// Returns the digits from `start` to the end of each of the number's groups (`91`, `91 98`, `91 98 76`), with the
+/// position of that end in the text.
 fn pieces(decoded: &Decoded<'_>, start: usize) -> Vec<(String, usize)> {
     let mut digits = digits(&decoded.text[start..]).to_owned();
     let mut end = start + digits.len();

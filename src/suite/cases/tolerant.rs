@@ -226,7 +226,7 @@ pub const CASES: &[Case] = &[
             Json("answeredsec", "34"), Json("record", "true"), Computed("filename", recording)]),
         "An answered outgoing call brings answeredsec, record and filename; a handler for missed \
          calls must let it pass with a 2xx."),
-    // TeleCMI sends these objects to other URLs or returns them by REST, and users post them to the webhook by mistake.
+    // Live events of incoming calls and records of the REST API are no CDRs; users post them to the webhook by mistake.
     Tolerant.post("incoming-live-event", Inferred, Object(incoming_live_event),
         "Leg b of an incoming call's event says direction outbound; handlers that look at \
          direction alone file it as an outgoing CDR, and miss its fields."),
