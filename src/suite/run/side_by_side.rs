@@ -66,7 +66,7 @@ impl<F: FnMut(Event)> Suite<'_, F> {
         let fits = |case: &&&Case| {
             let is_alike = case.family == cases[0].family && self.reason_to_skip(case).is_none();
             let is_probe = PROBES.iter().any(|probe| probe.name == case.name);
-            // What is lost of CDRs at once must not be told of a case that sends one.
+            // With --read-back, a record lost by parallel requests must not fail a case that sends a single CDR.
             let waits = only_waits(case) && !(self.read_back.is_some() && may_be_stored(case));
             is_alike && !is_probe && (waits || (self.is_slow() && is_single(case)))
         };
