@@ -63,8 +63,8 @@ pub struct Limits {
     pub stalling: Duration,
     /// `grace` is the time for requests in flight after the server is told to stop.
     pub grace: Duration,
-    /// With `tunnelled`, a stop waits for clients to close idle connections: a tunnel program closes a connection after
-    /// the answer has been passed on.
+    /// With `tunnelled`, each connection waits at its end for the client to close: a tunnel program closes a connection
+    /// after the answer has been passed on.
     pub tunnelled: bool,
 }
 

@@ -79,7 +79,6 @@ pub(super) async fn serve_connection(stream: TcpStream, connection: Arc<Connecti
             }
             () = stop.cancelled(), if !stopping => {
                 stopping = true;
-                connection.state().last |= limits.tunnelled;
                 std::pin::Pin::new(&mut serving).graceful_shutdown();
             }
         }
@@ -269,7 +268,8 @@ async fn conclude(ended: hyper::Result<()>, stream: TrackedStream, connection: &
         connection.report(error);
     }
     let mut rest = PartialBody::default();
-    if (last || is_parse) && !connection.body_given_up.is_cancelled() {
+    let waits = last || is_parse || connection.server.limits.tunnelled;
+    if waits && !connection.body_given_up.is_cancelled() {
         linger(stream, &mut rest, connection).await;
     }
     if let Some((head, why)) = malformed {
