@@ -19,7 +19,7 @@ from gevent import subprocess
 from gevent.lock import Semaphore
 from locust import FastHttpUser, constant, events, task
 from locust.exception import StopUser
-from locust.runners import STATE_MISSING, LocalRunner, MasterRunner
+from locust.runners import LocalRunner, MasterRunner
 
 ENDLESS = 1_000_000_000
 
@@ -72,14 +72,14 @@ def tell(data, **_):
 
 @events.init.add_listener
 def await_all(environment, **_):
-    """The master ends the run when every worker that is left has delivered all."""
+    """The master ends the run when every worker has delivered all. Locust forgets a worker that was silent for a minute."""
     done = set()
 
     def note(client_id, data, **_):
         runner = environment.runner
         if isinstance(runner, MasterRunner) and data.get("delivered"):
             done.add(client_id)
-            if done >= {client.id for client in runner.clients.all if client.state != STATE_MISSING}:
+            if done >= {client.id for client in runner.clients.all}:
                 gevent.spawn(runner.quit)
 
     environment.events.worker_report.add_listener(note)
