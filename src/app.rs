@@ -18,8 +18,9 @@ use tokio::sync::{oneshot, watch};
 use crate::cli::send::SendOptions;
 use crate::cli::{self, Invocation, generate};
 use crate::error::{Error, Exit, Stop};
+use crate::output::options::Renderer;
 use crate::output::queue::{self, OutputQueue, StreamState};
-use crate::output::text::Theme;
+
 use crate::output::{OutputOptions, Repeat, Show, catalogue};
 use crate::process;
 use crate::send::plan::Methods;
@@ -78,19 +79,20 @@ fn list(options: &SendOptions) -> Result<Exit, Error> {
     let of_scenarios = options.list_scenarios;
     let cases = crate::suite::select(&options.only, &options.skip, Methods::Both, &[]);
     let cases = cases.map_err(Error::Usage)?;
-    Ok(write(options.output_options, |theme| {
+    Ok(write(options.output_options, |renderer| {
+        let theme = renderer.theme;
         match options.output_options.ndjson() {
             true if of_scenarios => catalogue::scenario_records(),
             true => catalogue::case_records(&cases),
-            false if of_scenarios => catalogue::scenarios(theme),
+            false if of_scenarios => renderer.fitted(catalogue::scenarios(theme)),
             false => catalogue::cases(&cases, theme),
         }
     }))
 }
 
-fn write(options: OutputOptions, text: impl FnOnce(Theme) -> String) -> Exit {
+fn write(options: OutputOptions, text: impl FnOnce(Renderer) -> String) -> Exit {
     let mut show = Show::new(options, None, None);
-    let text = text(show.renderer.theme);
+    let text = text(show.renderer);
     show.data(&text);
     show.flush();
     after_output(Exit::Success, &mut show)

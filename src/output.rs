@@ -190,10 +190,11 @@ impl Show {
                 let Renderer { options, theme, .. } = self.renderer;
                 let layout = suite::Layout {
                     width: self.renderer.width(),
+                    terminal: self.renderer.terminal_width(),
                     verbose: options.verbose,
                 };
                 let rest = self.suite.end(theme, options.verbose);
-                rest + &suite::summary(summary, theme, layout)
+                self.renderer.fitted(rest) + &suite::summary(summary, theme, layout)
             }
             Event::Note(note) => return self.remark(note),
         };

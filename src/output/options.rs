@@ -81,7 +81,7 @@ impl Renderer {
         width.clamp(40, 160)
     }
 
-    fn terminal_width(self) -> Option<usize> {
+    pub(super) fn terminal_width(self) -> Option<usize> {
         let is_terminal = self.out_is_terminal;
         is_terminal.then(|| text::width_of(&std::io::stdout()))?
     }

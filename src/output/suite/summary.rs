@@ -7,7 +7,7 @@ use super::evidence::{exchange, words};
 use crate::cdr::Grade;
 use crate::clock::format_duration;
 use crate::error::Exit;
-use crate::output::text::{Role, Theme, indented, plural, prose, wrapped};
+use crate::output::text::{Role, Theme, fitted, indented, plural, prose, wrapped};
 use crate::suite::event::{CaseRecord, SuiteSummary};
 use crate::suite::verdict::Cause;
 use crate::untrusted::{beginning, clean};
@@ -36,6 +36,8 @@ struct Parts {
 #[derive(Debug, Clone, Copy)]
 pub struct Layout {
     pub width: usize,
+    /// The columns of the terminal, if there is one, to which requests and replies are wrapped.
+    pub terminal: Option<usize>,
     pub verbose: bool,
 }
 
@@ -82,7 +84,9 @@ pub fn summary(summary: &SuiteSummary, theme: Theme, layout: Layout) -> String {
             ("new", &comparison.new),
             ("still failing", &comparison.still_failing),
         ];
-        out.push_str("Against the baseline\n");
+        let is_empty = lists.iter().all(|(_, list)| list.is_empty());
+        let none = if is_empty { ": no failures" } else { "" };
+        let _ = writeln!(out, "Against the baseline{none}");
         for (what, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
             let names = names(list.iter().cloned(), layout);
             let text = format!("{} {what}: {names}", list.len());
@@ -209,7 +213,7 @@ fn finding(group: &[&CaseRecord], parts: Parts, theme: Theme, layout: Layout) ->
         .take(if layout.verbose { group.len() } else { 1 })
     {
         if layout.verbose {
-            out.push_str(&case(record, theme, layout.width));
+            out.push_str(&case(record, theme, layout));
         }
         // The `repeat` command is not wrapped, so that it can be copied.
         if let Some(repeat) = &record.repeat {
@@ -220,13 +224,13 @@ fn finding(group: &[&CaseRecord], parts: Parts, theme: Theme, layout: Layout) ->
 }
 
 /// A case of a finding with what was sent and what came back.
-fn case(record: &CaseRecord, theme: Theme, width: usize) -> String {
+fn case(record: &CaseRecord, theme: Theme, layout: Layout) -> String {
     let name = theme.paint(Role::Strong, record.name);
     let change = record.change.as_deref().map(clean).unwrap_or_default();
     let mut out = format!("\n  {name} [{}] {change}\n", record.grade);
     let wanted = format!("wanted {}; got {}", record.expected, clean(&record.got));
-    out += &prose(&wanted, "    ", width);
-    out += &indented(&exchange(record, theme), "    ");
+    out += &prose(&wanted, "    ", layout.width);
+    out += &fitted(indented(&exchange(record, theme), "    "), layout.terminal);
     out
 }
 

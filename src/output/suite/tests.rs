@@ -80,6 +80,7 @@ fn records() -> Vec<CaseRecord> {
 
 const LAYOUT: Layout = Layout {
     width: 72,
+    terminal: None,
     verbose: false,
 };
 
@@ -96,6 +97,13 @@ fn verbose_shows_what_was_sent_and_answered() {
         ..LAYOUT
     };
     insta::assert_snapshot!(super::summary(&summary, Theme::plain(), layout));
+    let at_a_terminal = Layout {
+        terminal: Some(20),
+        ..layout
+    };
+    let text = super::summary(&summary, Theme::plain(), at_a_terminal);
+    let page = "    < <h1>KeyError</\n        h1><p>";
+    assert!(text.contains(page), "{text}");
 }
 
 #[test]
