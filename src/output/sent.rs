@@ -100,7 +100,9 @@ fn reply(last: &Attempt, theme: Theme, verbose: bool) -> Vec<String> {
     };
     if !verbose {
         let page = || Some(format!("a page: {}", reply_line(response)?));
-        let page = is_html(response).then(page).flatten();
+        // Flask gives the type `text/html` to plain text, too.
+        let is_page = is_html(response) && decoded.contains(&b'<');
+        let page = is_page.then(page).flatten();
         if let Some(line) = page.or_else(|| body::compact_json(&decoded)) {
             return vec![line];
         }

@@ -114,6 +114,7 @@ fn an_answer_in_another_charset_is_decoded() {
             b"<meta charset=iso-8859-1><title>caf\xe9</title>",
             "a page: café",
         ),
+        ("text/html", b"ok", "ok"),
         ("text/plain; charset=utf-8", b"caf\xe9", "caf\\xe9"),
         ("text/plain; charset=none", b"x", "x"),
     ] {
