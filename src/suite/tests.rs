@@ -36,6 +36,8 @@ enum Bug {
     Int32,
     /// Refuses one CDR after 20, as a handler does that has lost its connections and gets new ones.
     RefusesOnce,
+    /// Has the first CDR from an earlier run.
+    HasTheFirst,
 }
 
 struct Stub {
@@ -98,6 +100,10 @@ impl Stub {
             _ if self.bug == Bug::RefusesOnce && self.seen.borrow().len() == 20 => {
                 self.seen.borrow_mut().insert(String::new());
                 return Some(503);
+            }
+            _ if self.bug == Bug::HasTheFirst && self.seen.borrow().is_empty() => {
+                self.seen.borrow_mut().insert(String::new());
+                return Some(500);
             }
             "post" if self.bug == Bug::Int32 => {
                 let fields = serde_json::from_slice::<crate::cdr::Fields>(body).unwrap_or_default();
@@ -419,6 +425,16 @@ async fn a_refused_cdr_is_explained_by_one_field() {
     assert_eq!(
         takes,
         Some("accepted when `to` is below 2 147 483 648 or a text")
+    );
+}
+
+#[tokio::test]
+async fn a_refused_cdr_is_explained_by_an_earlier_run() {
+    let summary = suite(&options(&["post-is-accepted"]), Bug::HasTheFirst).await;
+    let takes = record(&summary, "post-is-accepted").takes.as_deref();
+    assert!(
+        takes.is_some_and(|takes| takes.starts_with("accepted when it is of another call;")),
+        "{takes:?}"
     );
 }
 
