@@ -71,7 +71,7 @@ pub fn advised(
             suggest(&mut error, tips.collect());
         }
         Refusal::ValueValidation | Refusal::InvalidValue
-            if !given.contains(long.replace('-', "_").as_str()) =>
+            if !is_before_mode && !given.contains(long.replace('-', "_").as_str()) =>
         {
             let variable = ContextValue::String(variable(long));
             error.insert(ContextKind::InvalidArg, variable);

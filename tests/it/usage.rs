@@ -186,6 +186,13 @@ fn without_an_address_it_says_what_to_do() {
 }
 
 #[test]
+fn a_wrong_value_before_the_mode_names_its_flag() {
+    let ended = program(["--generate", "typescript"]).run().expect(2);
+    let named = "error: invalid value 'typescript' for '--generate <WHAT>'\n";
+    assert!(ended.stderr.starts_with(named), "{}", ended.stderr);
+}
+
+#[test]
 #[expect(clippy::too_many_lines, reason = "one table of flags and messages")]
 fn values_that_cannot_be_read_are_named() {
     let cases: &[(&[&str], &str)] = &[
