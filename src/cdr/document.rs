@@ -6,7 +6,6 @@
 use serde_json::{Map, Value, json};
 
 use super::account::LIVE_CUSTOM;
-use super::judge::place;
 use super::scenarios::documented;
 use super::schema::{FIELDS, Field, FieldType, Generation, Kind, Presence};
 use super::{Grade, HangupReason, Leg, Status};
@@ -194,7 +193,7 @@ fn schemas() -> Map<String, Value> {
         let mut properties = Map::new();
         let mut required = Vec::new();
         for field in &FIELDS {
-            let (must, may) = place(field.presence, generation, kind, None);
+            let (must, may) = field.presence.must_and_may(generation, kind, None);
             if may {
                 properties.insert(field.name.to_owned(), property(field, kind));
             }

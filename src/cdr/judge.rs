@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::remark::{self, Code, Remark};
 use super::schema::{
-    FIELDS, FIELDS_OF_OTHERS, FieldType, Generation, Kind, Presence, documented, form, records,
+    FIELDS, FIELDS_OF_OTHERS, FieldType, Generation, Kind, documented, form, records,
 };
 use super::{Fields, HangupReason, Leg, word};
 use crate::json::{self, Document};
@@ -242,24 +242,6 @@ fn judge_fields(fields: Fields, mut remarks: Vec<Remark>) -> Judgement {
     }
 }
 
-pub(super) fn place(
-    presence: Presence,
-    generation: Generation,
-    kind: Kind,
-    leg: Option<Leg>,
-) -> (bool, bool) {
-    let legacy = generation == Generation::Legacy;
-    let answered = kind == Kind::OutgoingAnswered;
-    match presence {
-        Presence::Always => (true, true),
-        Presence::NotLegacy => (!legacy, !legacy),
-        Presence::Click2call => (false, !legacy),
-        Presence::Answered => (answered, answered),
-        Presence::Recorded => (false, answered && leg != Some(Leg::A)),
-        Presence::Legacy => (legacy, legacy),
-    }
-}
-
 fn remark_on_fields(
     remarks: &mut Vec<Remark>,
     fields: &Fields,
@@ -268,7 +250,7 @@ fn remark_on_fields(
     leg: Option<Leg>,
 ) {
     for field in &FIELDS {
-        let (must, may) = place(field.presence, generation, kind, leg);
+        let (must, may) = field.presence.must_and_may(generation, kind, leg);
         match fields.get(field.name) {
             None if must => remarks.push(Remark::on(field.name, Code::Missing, "not there")),
             None => {}

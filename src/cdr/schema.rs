@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 use strsim::levenshtein;
 
-use super::{Fields, Grade, word};
+use super::{Fields, Grade, Leg, word};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldType {
@@ -47,6 +47,25 @@ impl Presence {
             Self::Answered => "answered CDRs",
             Self::Recorded => "answered CDRs of leg b",
             Self::Legacy => "legacy CDRs",
+        }
+    }
+
+    /// Returns whether a CDR must have the field, and whether the CDR may have the field.
+    pub(super) fn must_and_may(
+        self,
+        generation: Generation,
+        kind: Kind,
+        leg: Option<Leg>,
+    ) -> (bool, bool) {
+        let legacy = generation == Generation::Legacy;
+        let answered = kind == Kind::OutgoingAnswered;
+        match self {
+            Self::Always => (true, true),
+            Self::NotLegacy => (!legacy, !legacy),
+            Self::Click2call => (false, !legacy),
+            Self::Answered => (answered, answered),
+            Self::Recorded => (false, answered && leg != Some(Leg::A)),
+            Self::Legacy => (legacy, legacy),
         }
     }
 }
