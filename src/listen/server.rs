@@ -68,6 +68,7 @@ pub struct Limits {
     pub tunnelled: bool,
 }
 
+/// The limits of `--demo` and of the inspector. `cli::listen` has the defaults of the flags.
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -51,7 +51,7 @@ fn what_was_expected_and_did_not_come_is_124_even_without_a_count() {
     .run()
     .expect(124);
     assert!(misspelt.stderr.starts_with(
-        "warning: --expect lag=b: not a field of the documented CDR: did you mean leg?\n"
+        "warning: --expect lag: not a field of the documented CDR: did you mean leg?\n"
     ));
     let wrong = program(["listen", "--expect", "leg"]).run().expect(2);
     assert!(

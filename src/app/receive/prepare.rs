@@ -10,11 +10,11 @@ use crate::app::files::{self, ReadyFile};
 use crate::cdr::schema;
 use crate::cli::listen::ListenOptions;
 use crate::error::Error;
+use crate::listen::Options;
 use crate::listen::capture::Capture;
 use crate::listen::forward::Forward;
 use crate::listen::inspector;
 use crate::listen::inspector::access::Token;
-use crate::listen::{ExpectedField, Options};
 use crate::net::client::ClientOptions;
 use crate::net::secret::masked_url;
 use crate::output::Show;
@@ -72,10 +72,10 @@ pub async fn prepare(given: &ListenOptions, show: &mut Show) -> Result<Prepared,
 }
 
 pub fn startup_notes(given: &ListenOptions, prepared: &Prepared, show: &mut Show) {
-    for ExpectedField { field, value } in &prepared.options.expected.fields {
+    for expected in &prepared.options.expected.fields {
+        let field = &expected.field;
         if schema::documented(field).is_none() {
-            let what = schema::unknown(field);
-            show.warn(&format!("--expect {field}={value}: {what}"));
+            show.warn(&format!("--expect {field}: {}", schema::unknown(field)));
         }
     }
     if !prepared.address.ip().is_loopback() {
