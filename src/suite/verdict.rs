@@ -224,7 +224,7 @@ impl Cause {
                 "check before the first write, or write in one transaction that a refusal rolls back"),
             Self::Unguarded => ("a CDR without the secret is taken",
                 "anybody who finds the URL can post: compare the secret before anything else, and answer 401 or 403"),
-            Self::Refused => ("what really happens is refused",
+            Self::Refused => ("a CDR that TeleCMI sends is refused",
                 "find the check that says no, and let this form pass"),
             Self::Differs => ("a copy is answered differently",
                 "make the write an upsert by cmiuuid, and answer a repeat as the first time"),

@@ -40,8 +40,8 @@ const LIVE: &str = "Live accounts send virtual_number as a number, extra_params 
 pub const CASES: &[Case] = &[
     Accepts.post("post-is-accepted", Doc, GOOD,
         "TeleCMI delivers CDRs by POST of one JSON object, most often that of an agent who did \
-         not answer: leg a, missed, and no leg b ever; while this one is not taken, nothing else \
-         can be told apart."),
+         not answer: leg a, missed, and no leg b ever; while the handler refuses this CDR, no \
+         other case can be judged."),
     Accepts.get("get-is-accepted", Doc, GOOD,
         "The dashboard offers GET beside POST, and the CDR is then in the query; most handlers \
          route POST alone and answer 404 or 405, so if your dashboard says GET every CDR is lost."),
