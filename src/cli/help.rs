@@ -56,8 +56,8 @@ telecmi-cdr send --print curl
     print the curl command that does the same",
     end: "\
 Exit codes:
-  0    every delivery met its expectation
-  1    at least one delivery did not
+  0    every delivery met its expectation; every case held
+  1    at least one did not
   2    usage error, or the run could not start
   130  interrupted by Ctrl-C; 143 by SIGTERM",
 };
@@ -99,6 +99,11 @@ const VARIABLES: &str = "
 TELECMI_CDR_URL, TELECMI_CDR_PUBLIC_URL
     set for the command of listen -- CMD: the listener's URL,
     and the URL of the tunnel or of --public-url
+TELECMI_CDR_URL, PORT
+    set for the command of send --suite -- CMD: the URL and
+    the port of the handler
+CDR_CMIUUID, CDR_REQUEST_ID, CDR_CALL_ID, CDR_USER, CDR_TO
+    set for the command of --read-back-cmd: the CDR's values
 HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY
     the proxy of send; never used for this machine
 NO_COLOR, CLICOLOR_FORCE, CLICOLOR, TERM

@@ -1,4 +1,4 @@
-//! The flags of `listen`.
+//! The flags of `listen`, with their defaults.
 
 use std::ffi::OsString;
 use std::net::Ipv6Addr;
@@ -42,7 +42,7 @@ pub struct ListenOptions {
     /// Port to listen on; 0 chooses a free port
     #[arg(short, long, value_name = "N", default_value_t = 8237, value_parser = parse::port, help_heading = WHERE)]
     pub port: u16,
-    /// Address to listen on; any but the default is open to the network
+    /// Address to listen on; any but a loopback address is open to the network
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", help_heading = WHERE)]
     pub host: String,
 
@@ -93,7 +93,8 @@ pub struct ListenOptions {
     /// Fail the first N requests
     #[arg(long, value_name = "N", value_parser = parse::count, help_heading = FAILING)]
     fail_first: Option<u64>,
-    /// Kind of failure: status (503), status:NNN, reset, empty, hang, slow or garbage; on its own, for all requests
+    /// Kind of failure: status (503), status:NNN, reset, empty, hang, slow or garbage; alone, it fails every
+    /// request
     #[arg(long, value_name = "KIND", help_heading = FAILING)]
     fault: Option<Fault>,
     /// Fail this share of the requests at random: 0.1 or 10%
@@ -108,7 +109,7 @@ pub struct ListenOptions {
     strict: bool,
     #[command(flatten, next_help_heading = SCRIPTS)]
     expected: ExpectedCdrs,
-    /// Stop after this time; exit with 124 if --count was not reached
+    /// Stop after this time, such as 30s or 5m; exit with 124 if --count was not reached
     #[arg(long, value_name = "D", value_parser = parse::some_time, help_heading = SCRIPTS)]
     timeout: Option<Duration>,
     /// Write the URL to this file once the port is open

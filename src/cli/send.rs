@@ -1,4 +1,4 @@
-//! The flags of `send`.
+//! The flags of `send`, with their defaults.
 
 mod check;
 mod command;
@@ -84,7 +84,7 @@ pub struct SendOptions {
     /// PEM file with additional certificates to trust
     #[arg(long, value_name = "FILE", help_heading = TARGET)]
     pub cacert: Option<PathBuf>,
-    /// Maximum time for a request and its answer
+    /// Maximum time for a request and its answer: 500ms, 15s, 1m30s
     #[arg(long, value_name = "D", default_value = "15s", value_parser = parse::some_time, help_heading = TARGET)]
     pub timeout: Duration,
     /// Maximum time for opening a connection, TLS included
@@ -106,14 +106,14 @@ pub struct SendOptions {
     /// Leave out these test cases; repeatable
     #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "of_cases", help_heading = SUITE)]
     pub skip: Vec<String>,
-    /// Ask this URL what is stored of each CDR, and judge it; {cmiuuid}, {request_id}, {call_id}, {user}, {to} and {port}
-    /// are filled in
+    /// Ask this URL what the handler stored of each CDR, and compare; {cmiuuid}, {request_id}, {call_id}, {user}, {to} and
+    /// {port} are filled in
     #[arg(long, value_name = "URL", requires = "suite", conflicts_with = "read_back_cmd", help_heading = SUITE)]
     pub read_back: Option<String>,
-    /// Ask a program, run without a shell; CDR_CMIUUID and so on are in its environment, too
+    /// Ask a program instead, run without a shell; CDR_CMIUUID and so on are in its environment, too
     #[arg(long, value_name = "CMD", requires = "suite", help_heading = SUITE)]
     pub read_back_cmd: Option<String>,
-    /// Ask again for this long: a handler may store after its reply
+    /// Time to ask again, since a handler may store after its reply
     #[arg(long, value_name = "D", default_value = "2s", value_parser = read_duration, help_heading = SUITE)]
     pub read_back_within: Duration,
     /// Where the handler's secret is, to send it wrong, empty and not at all: query:NAME, path, custom, appid,
@@ -132,7 +132,7 @@ pub struct SendOptions {
     /// List the test cases with their descriptions
     #[arg(long, help_heading = SUITE)]
     pub list_cases: bool,
-    /// After --: command that starts the handler, by PORT or TELECMI_CDR_URL; it is restarted when a case ends it
+    /// Command that starts the handler, after --; gets PORT and TELECMI_CDR_URL, and is restarted when a case ends it
     #[arg(last = true, value_name = "CMD", requires = "suite", help_heading = SUITE)]
     pub handler: Vec<OsString>,
 
@@ -202,7 +202,7 @@ pub struct SendOptions {
     /// Print the requests as json (one CDR a line), curl, http, har, vegeta or verdict; implies --dry-run
     #[arg(long, value_name = "HOW", help_heading = OUTPUT, conflicts_with = "demo")]
     pub print: Option<Print>,
-    /// With --print verdict, which says what listen would: fail if a payload departs from the documented CDR
+    /// With --print verdict (what listen would say): fail if a payload departs from the documented CDR
     #[arg(long = "strict", id = "strict_verdict", help_heading = OUTPUT)]
     pub strict: bool,
     /// Mask passwords and tokens in the printed requests and in the repeat: line

@@ -46,7 +46,7 @@ impl Job {
 
 #[derive(Debug, Clone, Copy, PartialEq, clap::Args)]
 pub struct ScheduleOptions {
-    /// Deliveries per second, on an absolute schedule: 50/s
+    /// Deliveries per second or minute, on an absolute schedule: 50/s, 300/m
     #[arg(long, value_name = "N/s", value_parser = parse::rate)]
     pub rate: Option<f64>,
     /// Number of concurrent calls

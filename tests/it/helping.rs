@@ -99,8 +99,8 @@ fn the_help_of_send() {
                                  header a line; repeatable
       -k, --insecure             Accept any TLS certificate
           --cacert <FILE>        PEM file with additional certificates to trust
-          --timeout <D>          Maximum time for a request and its answer [default:
-                                 15s]
+          --timeout <D>          Maximum time for a request and its answer: 500ms,
+                                 15s, 1m30s [default: 15s]
           --connect-timeout <D>  Maximum time for opening a connection, TLS included
                                  [default: 5s]
           --keep-alive           Reuse connections instead of opening one for each
@@ -114,12 +114,12 @@ fn the_help_of_send() {
                                   guard), grades (doc, seen, inferred, hostile);
                                   repeatable
           --skip <NAME>           Leave out these test cases; repeatable
-          --read-back <URL>       Ask this URL what is stored of each CDR, and judge
-                                  it; {cmiuuid}, {request_id}, {call_id}, {user},
-                                  {to} and {port} are filled in
-          --read-back-cmd <CMD>   Ask a program, run without a shell; CDR_CMIUUID
-                                  and so on are in its environment, too
-          --read-back-within <D>  Ask again for this long: a handler may store after
+          --read-back <URL>       Ask this URL what the handler stored of each CDR,
+                                  and compare; {cmiuuid}, {request_id}, {call_id},
+                                  {user}, {to} and {port} are filled in
+          --read-back-cmd <CMD>   Ask a program instead, run without a shell;
+                                  CDR_CMIUUID and so on are in its environment, too
+          --read-back-within <D>  Time to ask again, since a handler may store after
                                   its reply [default: 2s]
           --guard <WHERE>         Where the handler's secret is, to send it wrong,
                                   empty and not at all: query:NAME, path, custom,
@@ -129,9 +129,9 @@ fn the_help_of_send() {
                                   that it lacks fail the run
           --junit <FILE>          Write the result as JUnit XML to this file
           --list-cases            List the test cases with their descriptions
-      [CMD]...                    After --: command that starts the handler, by PORT
-                                  or TELECMI_CDR_URL; it is restarted when a case
-                                  ends it
+      [CMD]...                    Command that starts the handler, after --; gets
+                                  PORT and TELECMI_CDR_URL, and is restarted when a
+                                  case ends it
 
     Content:
       -s, --scenario <NAME>        Scenarios of calls; repeatable, or a,b,c
@@ -168,8 +168,8 @@ fn the_help_of_send() {
     Delivery:
       -n, --count <N>            Number of calls of each scenario
           --duration <D>         Repeat the scenarios or the file for this long
-          --rate <N/s>           Deliveries per second, on an absolute schedule:
-                                 50/s
+          --rate <N/s>           Deliveries per second or minute, on an absolute
+                                 schedule: 50/s, 300/m
       -c, --concurrency <N>      Number of concurrent calls [default: 1]
           --speed <X>            Speed of the pauses in a call or capture: 1 is real
                                  time, 10 is ten times as fast, max leaves them out
@@ -208,8 +208,8 @@ fn the_help_of_send() {
           --dry-run          Print the CDRs instead of sending them
           --print <HOW>      Print the requests as json (one CDR a line), curl,
                              http, har, vegeta or verdict; implies --dry-run
-          --strict           With --print verdict, which says what listen would:
-                             fail if a payload departs from the documented CDR
+          --strict           With --print verdict (what listen would say): fail if a
+                             payload departs from the documented CDR
           --mask             Mask passwords and tokens in the printed requests and
                              in the repeat: line
       -o, --output <FILE>    Write the output to a file instead of standard output
@@ -222,8 +222,8 @@ fn the_help_of_send() {
       -h, --help             Print help
 
     Exit codes:
-      0    every delivery met its expectation
-      1    at least one delivery did not
+      0    every delivery met its expectation; every case held
+      1    at least one did not
       2    usage error, or the run could not start
       130  interrupted by Ctrl-C; 143 by SIGTERM
 
@@ -259,8 +259,8 @@ fn the_help_of_listen() {
 
     Where:
       -p, --port <N>        Port to listen on; 0 chooses a free port [default: 8237]
-          --host <ADDRESS>  Address to listen on; any but the default is open to the
-                            network [default: 127.0.0.1]
+          --host <ADDRESS>  Address to listen on; any but a loopback address is open
+                            to the network [default: 127.0.0.1]
 
     Inspecting and forwarding:
           --inspect [<PORT>]  Show requests in a browser on this machine, on PORT or
@@ -298,7 +298,7 @@ fn the_help_of_listen() {
     Fault injection:
           --fail-first <N>  Fail the first N requests
           --fault <KIND>    Kind of failure: status (503), status:NNN, reset, empty,
-                            hang, slow or garbage; on its own, for all requests
+                            hang, slow or garbage; alone, it fails every request
           --fault-rate <P>  Fail this share of the requests at random: 0.1 or 10%
           --report <FILE>   Write a report on the retries of failed requests to this
                             file, at the end
@@ -311,8 +311,8 @@ fn the_help_of_listen() {
                                   leg=a; repeatable
           --settle <D>            Keep listening this long at the end; a CDR beyond
                                   --count fails the run
-          --timeout <D>           Stop after this time; exit with 124 if --count was
-                                  not reached
+          --timeout <D>           Stop after this time, such as 30s or 5m; exit with
+                                  124 if --count was not reached
           --ready-file <FILE>     Write the URL to this file once the port is open
           --healthcheck <URL>     Exit with 0 if the listener at URL answers, else 1
       [CMD]...                    Command to run, after --; gets TELECMI_CDR_URL,
