@@ -174,7 +174,7 @@ fn drawn(seed: Seed, n: u64) -> &'static Scenario {
     chosen.unwrap_or(&CATALOGUE[0])
 }
 
-/// Whether the legs of a call share one `call_id`. Sources disagree, see the README.
+/// Whether the legs of a call share one `call_id`. Sources disagree, see docs/payload.md.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum CallIds {
     /// One call_id for all legs of a call, as in TeleCMI's samples
