@@ -108,6 +108,8 @@ HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY
     the proxy of send; never used for this machine
 NO_COLOR, CLICOLOR_FORCE, CLICOLOR, TERM
     decide on colours, unless --color is given
+COLUMNS
+    the width of the suite's report, without a terminal
 BORE_SERVER
     the server of listen --tunnel bore
 SSL_CERT_FILE, SSL_CERT_DIR

@@ -262,7 +262,9 @@ mod shells {
             }
             out.push('\n');
         }
-        out.replace("0.0", "0").replace("µs", "ms")
+        out.replace("0.0", "0")
+            .replace("µs", "ms")
+            .replace("0 s", "0 ms")
     }
 
     fn run_in(shell: &[&str], block: &Block, handler: &str) {
