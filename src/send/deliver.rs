@@ -33,7 +33,7 @@ pub trait Transport: Send + Sync + 'static {
 
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 pub struct RetryPolicy {
-    /// Number of retries of a delivery, after no answer, 408, 425, 429 or 5xx
+    /// Number of retries of a delivery, after no answer, 408, 425, 429, 500, 502, 503 or 504
     #[arg(id = "retry", long = "retry", value_name = "N", default_value_t = 0, value_parser = parse::whole::<u32, 0, 100>)]
     pub retries: u32,
     /// Wait before the first retry; doubled for each further retry, shortened at random by up to half. Retry-After is obeyed

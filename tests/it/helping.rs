@@ -183,7 +183,7 @@ fn the_help_of_send() {
           --drop <P>             Leave out this share of the deliveries at random:
                                  0.1 or 10% [default: 0]
           --retry <N>            Number of retries of a delivery, after no answer,
-                                 408, 425, 429 or 5xx [default: 0]
+                                 408, 425, 429, 500, 502, 503 or 504 [default: 0]
           --retry-interval <D>   Wait before the first retry; doubled for each
                                  further retry, shortened at random by up to half.
                                  Retry-After is obeyed [default: 1s]
