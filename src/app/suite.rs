@@ -53,6 +53,10 @@ pub async fn run(options: &SendOptions) -> Result<Exit, Error> {
         show.warn(&format!("{place} is another machine, and the suite sends malformed and hostile requests: test only your own handlers"));
     }
     let suite_options = suite_options(options, &destination)?;
+    if let Some(program) = options.handler.first() {
+        let (program, port) = (program.to_string_lossy(), destination.port());
+        show.remark_to_a_person(&format!("starting {program} with PORT={port}"));
+    }
     let (output, session) = Session::start(show, Signals::new(false));
     let (starting, stop) = (session.stop(), session.stop());
     let run = async move {
