@@ -1,7 +1,7 @@
 //! TLS, proxies and file descriptors that fail: each failure has its own cause and advice.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::io::{self, Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, Stream};
 
-use super::peers::{nobody, stub};
+use super::peers::{answer, nobody, read_request, stub};
 use super::program::{masked, program};
 
 /// What a server shows: a certificate for names, until a year, self-signed or by an authority.
@@ -81,7 +81,7 @@ fn serve_with(config: ServerConfig) -> String {
     })
 }
 
-fn served(answer: impl Fn(std::net::TcpStream) + Send + 'static) -> String {
+fn served(answer: impl Fn(TcpStream) + Send + 'static) -> String {
     let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!(
         "https://localhost:{}",
@@ -285,6 +285,56 @@ fn a_proxys_failures_are_the_proxys() {
         let local = through("HTTP_PROXY", value, &nobody(), &[]).expect(1);
         assert!(!local.stderr.contains("PROXY"), "{}", local.stderr);
     }
+}
+
+#[test]
+fn https_goes_through_a_tunnel_of_the_proxy() {
+    let shown = certificate(&["cdr.test"], 2040, false);
+    let handler = serve(&shown, |_| ()).replace("https://", "");
+    let proxy = served(move |mut client| {
+        let asked = String::from_utf8(read_request(&mut client)).expect("a text");
+        assert!(asked.starts_with("CONNECT cdr.test:443 HTTP/1.1\r\n"));
+        assert!(asked.contains("Proxy-Authorization: Basic bWU6cHc=\r\n"));
+        client
+            .write_all(b"HTTP/1.1 200 OK\r\n\r\n")
+            .expect("a peer");
+        let mut handler = TcpStream::connect(&handler).expect("a handler");
+        let (mut reader, mut writer) = (client.try_clone(), handler.try_clone());
+        thread::spawn(move || io::copy(reader.as_mut().ok()?, writer.as_mut().ok()?).ok());
+        let _ = io::copy(&mut handler, &mut client);
+        let _ = client.shutdown(Shutdown::Both);
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let issuer = folder.path().join("issuer.pem");
+    std::fs::write(&issuer, &shown.issuer).expect("a file");
+    let issuer = issuer.to_str().expect("a plain path");
+    let url = "https://cdr.test/x";
+    program(["send", "--url", url, "--cacert", issuer])
+        .env("HTTPS_PROXY", &proxy.replace("https://", "http://me:pw@"))
+        .run()
+        .expect(0);
+}
+
+#[test]
+fn a_socks_proxy_resolves_the_host() {
+    let proxy = served(move |mut client| {
+        let mut greeting = [0; 3];
+        client.read_exact(&mut greeting).expect("a greeting");
+        assert_eq!(greeting, *b"\x05\x01\0");
+        client.write_all(b"\x05\0").expect("a peer");
+        let mut asked = [0; 15];
+        client.read_exact(&mut asked).expect("a request");
+        assert_eq!(asked, *b"\x05\x01\0\x03\x08cdr.test\0\x50");
+        client
+            .write_all(b"\x05\0\0\x01\0\0\0\0\0\0")
+            .expect("a peer");
+        assert!(read_request(&mut client).starts_with(b"POST /x HTTP/1.1\r\nHost: cdr.test\r\n"));
+        let _ = client.write_all(answer("200 OK", "", "ok").as_bytes());
+    });
+    program(["send", "--url", "http://cdr.test/x"])
+        .env("ALL_PROXY", &proxy.replace("https://", "socks5h://"))
+        .run()
+        .expect(0);
 }
 
 #[cfg(unix)]
