@@ -10,8 +10,8 @@
 //! output                   events -> text, lines, NDJSON, JUnit
 //! suite                    cases, requests, verdicts, report
 //! send   listen            the two modes; neither imports the other
-//! input  advice            files -> CDRs, captured requests, HAR entries; what to do about a response
-//! reply                    the line of a response that matters
+//! input                    files -> CDRs, captured requests, HAR entries
+//! reply                    the line of a response that matters, and what to do about it
 //! exchange                 a received request and its answer: written by listen, read by input and send
 //! net    cdr               HTTP client, raw requests, export formats; payloads, scenarios, schema, judge
 //! ndjson parse             the frame of a record, and escaping for terminals; parsers of flag values
@@ -49,7 +49,6 @@
 //! `suite::cases` is one table. `suite::requests` makes the bytes of a case from the seed and the case's name, so that no
 //! case depends on another; `suite::verdict` judges the answers.
 
-mod advice;
 mod app;
 mod cdr;
 mod cli;

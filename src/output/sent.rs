@@ -9,9 +9,8 @@ use std::fmt::Write as _;
 use super::body;
 use super::received::header_line;
 use super::text::{Role, Theme, indented, plural};
-use crate::advice;
 use crate::clock::format_duration;
-use crate::reply::{is_html, reply_line};
+use crate::reply::{self, is_html, reply_line};
 use crate::send::event::{Attempt, Delivery};
 use crate::send::expect::status_words;
 use crate::untrusted::clean;
@@ -132,6 +131,7 @@ fn reply(last: &Attempt, theme: Theme, verbose: bool) -> Vec<String> {
 pub fn hint(delivery: &Delivery) -> Option<&'static str> {
     let last = delivery.last()?;
     let response = last.response.as_ref();
-    let on_response = response.and_then(|response| advice::on_response(&delivery.method, response));
-    on_response.or_else(|| advice::on_failure(last.failure.as_ref()?))
+    let on_response =
+        response.and_then(|response| reply::advice_on_response(&delivery.method, response));
+    on_response.or_else(|| reply::advice_on_failure(last.failure.as_ref()?))
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{Case, CaseDelivery, CasePayload, Family};
-use crate::advice;
 use crate::cdr::account::AccountOptions;
 use crate::cdr::{Grade, schema};
 use crate::clock::format_duration;
 use crate::net::raw::Script;
 use crate::net::{Failure, FailureKind, Phase, Request, Response};
+use crate::reply;
 use crate::send::expect::status_words;
 
 /// [`Case::expects`] derives the expected answer from the family, the grade and the delivery of a case.
@@ -243,9 +243,9 @@ impl Cause {
                 | Self::Refusing
                 | Self::Unreachable,
                 Ok(response),
-            ) => advice::on_response(&sent.method, response),
+            ) => reply::advice_on_response(&sent.method, response),
             (Self::Refused | Self::Unanswered | Self::Unreachable, Err(failure)) => {
-                advice::on_failure(failure)
+                reply::advice_on_failure(failure)
             }
             _ => None,
         };

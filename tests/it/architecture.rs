@@ -10,7 +10,7 @@ const LAYERS: [&[&str]; 11] = [
     &["cdr", "net"],
     &["exchange"],
     &["reply"],
-    &["input", "advice"],
+    &["input"],
     &["send", "listen"],
     &["suite"],
     &["output"],

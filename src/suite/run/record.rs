@@ -1,7 +1,7 @@
 //! Makes the record of a case, and reports the records in order.
 
 use super::Suite;
-use crate::advice;
+use crate::reply;
 use crate::suite::event::{CaseRecord, Event, Stored};
 use crate::suite::verdict::{Cause, Observed, judge};
 use crate::suite::{Case, CaseDelivery, CaseMethod, SuiteOptions, guards};
@@ -38,7 +38,7 @@ impl<F: FnMut(Event)> Suite<'_, F> {
         let status = observed.answer.as_ref().map(|response| response.status);
         record.advice = Some(match (record.name, status) {
             ("get-is-accepted", Ok(404)) if self.accepted.contains(&CaseMethod::Post) => {
-                advice::GET_IS_NOT_ROUTED
+                reply::GET_IS_NOT_ROUTED
             }
             _ => cause.advice_on(&observed.sent, &observed.answer),
         });
