@@ -1,7 +1,7 @@
 //! Runs a tunnel program (cloudflared, ngrok, bore, ssh or any other), which gives the listener a public URL.
 //!
-//! The program's output is read line by line, and shown with secrets masked. The local API of cloudflared and ngrok is
-//! polled too, since the wording of their output changes between versions.
+//! The program's output is read line by line, and shown with secrets masked. The local API of cloudflared is polled too,
+//! since the wording of its output changes between versions.
 
 pub mod program;
 
@@ -137,10 +137,6 @@ impl Open {
                     self.public_url.get_or_insert(url);
                 }
                 Some(Update::Connected) => is_connected = true,
-                Some(Update::Api(agent)) => {
-                    let read = move |body: &Value| program::ngrok_api(body, local);
-                    polls.spawn(poll(agent, "/api/tunnels", read));
-                }
             }
         }
         Ok(())

@@ -154,35 +154,6 @@ fn ngrok_tells_in_its_log() {
 }
 
 #[test]
-fn ngrok_tells_when_asked() {
-    let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let agent = socket.local_addr().expect("an address").to_string();
-    let web = format!(r#"{{"lvl":"info","msg":"starting web service","addr":"{agent}"}}"#);
-    let stand_in = StandIn::new("ngrok", &format!("note \"$@\"; echo '{web}'; {STAY}"));
-    thread::scope(|scope| {
-        let note = &stand_in;
-        scope.spawn(move || {
-            let ours = &note.words()[2];
-            let tunnel = |url: &str, addr: &str| {
-                format!(r#"{{"public_url":"{url}","config":{{"addr":"http://{addr}"}}}}"#)
-            };
-            let tunnels = [
-                tunnel("https://other.example", "localhost:1"),
-                tunnel("https://ours.example", ours),
-            ];
-            console(
-                socket,
-                vec![(
-                    "/api/tunnels",
-                    format!(r#"{{"tunnels":[{}]}}"#, tunnels.join(",")),
-                )],
-            );
-        });
-        assert_eq!(public_url(&stand_in), "https://ours.example");
-    });
-}
-
-#[test]
 fn bore_tells_its_port() {
     let script = format!(
         "note \"$@\"; echo ' INFO bore_cli::client: listening at bore.example:40123'; {STAY}"

@@ -248,7 +248,6 @@ fn masked(line: &str) -> String {
 pub enum Update {
     Url(String),
     Connected,
-    Api(SocketAddr),
 }
 
 /// Parses a line of a tunnel program's output. `local` is the listener's address, `host` the host of an ssh tunnel.
@@ -259,7 +258,7 @@ pub fn update(tunnel: &Tunnel, line: &str, local: SocketAddr, host: &str) -> Opt
             return Some(Update::Connected);
         }
         Tunnel::Cloudflared => urls(line).find_map(quick_tunnel),
-        Tunnel::Ngrok => return ngrok(&serde_json::from_str(line).ok()?),
+        Tunnel::Ngrok => ngrok(&serde_json::from_str(line).ok()?),
         Tunnel::Bore { .. } => {
             let place = line.split_once("listening at ")?.1;
             let is_end = |c: char| c.is_whitespace() || c.is_control();
@@ -299,34 +298,18 @@ fn quick_tunnel(url: &str) -> Option<String> {
     (destination.is_tls() && !name.is_empty() && name != "api").then(|| format!("https://{host}"))
 }
 
-fn ngrok(record: &Value) -> Option<Update> {
+/// The record of ngrok's log that has the public URL: `{"msg":"started tunnel","url":"…"}`.
+fn ngrok(record: &Value) -> Option<String> {
     let text = |name: &str| record.get(name).and_then(Value::as_str);
-    match text("msg")? {
-        "started tunnel" => text("url").and_then(origin).map(Update::Url),
-        "starting web service" => text("addr")?.parse().ok().map(Update::Api),
-        _ => None,
-    }
+    text("url")
+        .filter(|_| text("msg") == Some("started tunnel"))
+        .and_then(origin)
 }
 
 /// Parses `{"hostname":"…"}` of cloudflared's API; the host name is empty until the tunnel has one.
 pub(super) fn cloudflared_api(body: &Value) -> Option<Update> {
     let hostname = body.get("hostname")?.as_str()?;
     origin(&format!("https://{hostname}")).map(Update::Url)
-}
-
-/// Parses `{"tunnels":[{"public_url":"…","config":{"addr":"…"}}]}` of ngrok's API. An ngrok agent may have tunnels to
-/// other ports.
-pub(super) fn ngrok_api(body: &Value, local: SocketAddr) -> Option<Update> {
-    let port = format!(":{}", local.port());
-    let tunnels = body.get("tunnels")?.as_array()?.iter();
-    let urls = tunnels.filter_map(|tunnel| {
-        let addr = tunnel.pointer("/config/addr")?.as_str()?;
-        let url = tunnel.get("public_url")?.as_str()?;
-        addr.ends_with(&port).then(|| public(url, local))?
-    });
-    // Old ngrok agents open one tunnel for http and one for https.
-    let url = urls.max_by_key(|url| url.starts_with("https:"));
-    url.map(Update::Url)
 }
 
 fn public(url: &str, local: SocketAddr) -> Option<String> {
@@ -564,12 +547,6 @@ mod tests {
         let parsed = |line| parsed("ngrok", line);
         let started = r#"{"addr":"http://127.0.0.1:8237","lvl":"info","msg":"started tunnel","url":"https://ab12.example"}"#;
         assert_eq!(parsed(started), Some(url("https://ab12.example")));
-        let web =
-            r#"{"addr":"127.0.0.1:4040","lvl":"info","msg":"starting web service","obj":"web"}"#;
-        assert_eq!(
-            parsed(web),
-            Some(Update::Api("127.0.0.1:4040".parse().unwrap()))
-        );
         for line in [
             r#"{"msg":"started tunnel","url":"tcp://0.tcp.example:1"}"#,
             r#"{"msg":"other","url":"https://ab12.example"}"#,
@@ -667,23 +644,5 @@ mod tests {
         ] {
             assert_eq!(cloudflared_api(&body), None, "{body}");
         }
-    }
-
-    #[test]
-    fn of_an_agent_s_tunnels_ours_is_taken() {
-        let local = "127.0.0.1:8237".parse().unwrap();
-        let tunnel = |url: &str, addr: &str| json!({"public_url": url, "config": {"addr": addr}});
-        let of = |tunnels: Vec<Value>| ngrok_api(&json!({"tunnels": tunnels}), local);
-        assert_eq!(
-            of(vec![tunnel("https://a.example", "http://localhost:80")]),
-            None
-        );
-        let both = vec![
-            tunnel("https://other.example", "http://localhost:18237"),
-            tunnel("http://a.example", "http://localhost:8237"),
-            tunnel("https://a.example", "http://127.0.0.1:8237"),
-        ];
-        assert_eq!(of(both), Some(url("https://a.example")));
-        assert_eq!(ngrok_api(&json!("x"), local), None);
     }
 }
