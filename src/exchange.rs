@@ -76,7 +76,7 @@ pub struct Forwarded {
     #[serde(rename = "latency_ms", serialize_with = "as_ms")]
     pub latency: Duration,
     pub complete: bool,
-    /// The first line of the handler's response body, for a status of 400 or more.
+    /// The line of the handler's response body that says what went wrong, for a status of 400 or more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub said: Option<Untrusted>,
     /// The handler's response, with at most `MAX_RESPONSE_BODY` bytes of its body.

@@ -17,7 +17,8 @@ use crate::net::secret::{masked_headers, masked_url};
 use crate::net::{
     Failure, FailureKind, Header, Phase, Request, Response, end_to_end, fields, header, query,
 };
-use crate::untrusted::{Untrusted, beginning};
+use crate::reply::reply_line;
+use crate::untrusted::Untrusted;
 
 /// Time for the handler's answer after the listener is told to stop; must be shorter than the server's `Limits::grace`.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
@@ -86,9 +87,10 @@ impl Forward {
             }
         };
         let answer = failure.is_none().then_some(&response);
+        let failing = answer.filter(|answer| answer.status >= 400);
         let forwarded = Forwarded {
             url: masked_url(&(self.destination.origin() + &addressed.target)),
-            said: answer.and_then(first_line),
+            said: failing.and_then(reply_line).map(Untrusted::new),
             response: answer.map(recorded),
             status: answer.map(|answer| answer.status),
             latency: began.elapsed(),
@@ -158,17 +160,6 @@ impl Forward {
 
 fn failure(status: u16, kind: FailureKind, text: &str) -> (u16, Failure) {
     (status, Failure::new(Phase::Wait, kind, text))
-}
-
-fn first_line(response: &Response) -> Option<Untrusted> {
-    const MAX_CHARS: usize = 200;
-    if response.status < 400 {
-        return None;
-    }
-    let body = response.decoded().ok()?;
-    let text = String::from_utf8_lossy(&body);
-    let line = text.lines().find(|line| !line.trim().is_empty())?;
-    Some(Untrusted::new(beginning(line.trim(), MAX_CHARS)))
 }
 
 /// Copies the part of a response that the record holds, so that the record does not keep a large body in memory.
