@@ -1,7 +1,7 @@
 //! `listen`: receives CDRs on a port, answers and records them.
 //!
 //! ```text
-//! server ─> IncomingRequest ─> pipeline: respond, fault, forward ─> recorder: number, relate, retries, capture ─> Event ─> output
+//! server ─> IncomingRequest ─> Pipeline: respond, fault, forward ─> recorder: number, relate, retries, capture ─> Event ─> output
 //!    ^                                                                 │                                          └─> history ─> inspector
 //!    └────────────────────────────── Reply ────────────────────────────┘
 //! ```
@@ -14,7 +14,6 @@ pub mod fault;
 pub mod forward;
 pub(crate) mod history;
 pub(crate) mod inspector;
-pub(crate) mod pipeline;
 pub(crate) mod recorder;
 pub mod redact;
 pub mod relate;
@@ -25,7 +24,7 @@ pub mod tunnel;
 
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -42,10 +41,9 @@ use capture::Capture;
 use event::{Ending, Event, Listening, Summary};
 use fault::Faults;
 use forward::Forward;
-use pipeline::Pipeline;
 use recorder::Recorder;
-use respond::ResponsePolicy;
-use server::{Limits, Server};
+use respond::{ResponsePolicy, is_probe};
+use server::{IncomingRequest, Limits, Reply, Server};
 
 #[derive(Default)]
 pub struct Options {
@@ -86,22 +84,16 @@ pub async fn run(
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION"),
     }));
-    let recorder = Arc::new(Recorder::new(options, clock, Box::new(tell)));
-    let stopping = CancellationToken::new();
-    let pipeline = Arc::new(Pipeline {
-        recorder: Arc::clone(&recorder),
-        stop: stopping.clone(),
-        requests: AtomicU64::new(0),
-        tasks: TaskTracker::new(),
-    });
-    let (handler, errors) = (Arc::clone(&pipeline), Arc::clone(&recorder));
+    let pipeline = Arc::new(Pipeline::new(Recorder::new(options, clock, Box::new(tell))));
+    let recorder = &pipeline.recorder;
+    let (handler, errors) = (Arc::clone(&pipeline), Arc::clone(&pipeline));
     let server = Server {
         limits: recorder.options.limits.clone(),
         clock,
         routes: server::receiver(),
         handler: Box::new(move |incoming| Arc::clone(&handler).handle(incoming).boxed()),
-        on_error: Box::new(move |peer, error| errors.connection_error(peer, &error)),
-        stop: stopping.clone(),
+        on_error: Box::new(move |peer, error| errors.recorder.connection_error(peer, &error)),
+        stop: pipeline.stop.clone(),
         is_full: AtomicBool::new(false),
     };
     let server = tokio::spawn(server.serve(listener));
@@ -111,13 +103,82 @@ pub async fn run(
         stop = stop => stop.into(),
         () = recorder.settled(), if !recorder.options.until_stopped => Ending::Counted,
         () = tokio::time::sleep(timeout) => Ending::TimedOut,
-        never = recorder.report_held_back() => match never {},
+        never = recorder.report_errors() => match never {},
     };
-    stopping.cancel();
+    pipeline.stop.cancel();
     // A join error means that the server's task panicked.
     let _ = server.await;
-    pipeline.idle().await;
+    pipeline.tasks.close();
+    pipeline.tasks.wait().await;
     recorder.finish(ending)
+}
+
+/// Handles requests: delay, judgement, forwarding or fault, record, reply.
+struct Pipeline {
+    recorder: Recorder,
+    stop: CancellationToken,
+    requests: AtomicU64,
+    tasks: TaskTracker,
+}
+
+impl Pipeline {
+    fn new(recorder: Recorder) -> Self {
+        Self {
+            recorder,
+            stop: CancellationToken::new(),
+            requests: AtomicU64::new(0),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// Each request is handled in its own task: hyper drops the future of a request whose connection breaks, which
+    /// would lose the record.
+    async fn handle(self: Arc<Self>, incoming: IncomingRequest) -> Reply {
+        let n = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        let pipeline = Arc::clone(&self);
+        let task = async move { pipeline.reply(incoming, n).await };
+        let handled = self.tasks.spawn(task).await;
+        handled.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    }
+
+    async fn reply(&self, incoming: IncomingRequest, n: u64) -> Reply {
+        let began = self.recorder.clock.elapsed();
+        let options = &self.recorder.options;
+        let (policy, faults) = (&options.policy, &options.faults);
+        let delay = policy.delay.of(n, policy.seed);
+        // A `tokio::time::sleep` of zero takes up to one tick of the timer, 1 ms.
+        if !delay.is_zero() && !incoming.is_answered() {
+            tokio::select! {
+                () = tokio::time::sleep(delay) => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
+        let is_complete = incoming.error.is_none();
+        let fault = faults.for_request(n, policy.seed);
+        let fault = fault.filter(|_| is_complete);
+        let forwards = is_complete
+            && fault.is_none()
+            && Forward::accepts(&incoming.request)
+            && (options.forward_probes || !is_probe(&incoming.request));
+        // The judgement for the record is made after forwarding: the parsed CDR fields, which take many times the
+        // memory of the body, are not held while the handler answers.
+        let is_refused = || policy.strict && policy.decide(&incoming).refused;
+        let passed = match &options.forward {
+            Some(forward) if forwards && !is_refused() => {
+                Some(forward.send(&incoming.request, &self.stop).await)
+            }
+            _ => None,
+        };
+        let mut decision = policy.decide(&incoming);
+        let forwarded = passed.map(|(response, mut forwarded)| {
+            forwarded.instead_of = Some(decision.response.status);
+            decision.response = response;
+            forwarded
+        });
+        let took = self.recorder.clock.elapsed().saturating_sub(began);
+        self.recorder
+            .record(incoming, decision, fault, forwarded, took)
+    }
 }
 
 // Flags that say how many CDRs with which fields are expected. With `--settle` above zero, `listen` waits that long for a

@@ -10,8 +10,9 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
-use super::event::RateLimit;
+use super::recorder::REPORT_INTERVAL;
 use super::redact::Redactor;
 use crate::error::Error;
 use crate::exchange::{Exchange, RECORD_TYPES};
@@ -118,7 +119,7 @@ pub fn unsaved() -> Response {
 pub(super) struct Alarm {
     pub lost: u64,
     cause: Option<String>,
-    rate: RateLimit,
+    warned: Option<Instant>,
     is_raised: bool,
 }
 
@@ -127,9 +128,13 @@ impl Alarm {
         if let Some(cause) = failure {
             self.lost += 1;
             self.cause = Some(cause.clone());
-            let is_due = self.rate.admits();
-            self.is_raised |= is_due;
-            return if is_due { self.held_back() } else { None };
+            let is_recent = |at: Instant| at.elapsed() < REPORT_INTERVAL;
+            if self.warned.is_some_and(is_recent) {
+                return None;
+            }
+            self.warned = Some(Instant::now());
+            self.is_raised = true;
+            return self.held_back();
         }
         let works = "saving works again";
         let was_raised = std::mem::take(&mut self.is_raised);
@@ -141,8 +146,9 @@ impl Alarm {
 
     fn held_back(&mut self) -> Option<String> {
         let (cause, lost) = (self.cause.take()?, self.lost);
-        let consequence = "not saved so far, and answered with 503";
-        Some(format!("cannot be written: {cause}; {lost} {consequence}"))
+        Some(format!(
+            "cannot be written: {cause}; {lost} not saved so far"
+        ))
     }
 }
 

@@ -1,11 +1,9 @@
 //! Events of `listen`, and their NDJSON records.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
-use tokio::time::Instant;
 
 use super::retries;
 use crate::clock::Timestamp;
@@ -83,25 +81,6 @@ pub enum Ending {
     Interrupted,
     Terminated,
     CommandEnded,
-}
-
-/// `RateLimit` admits one message a second.
-#[derive(Debug, Default)]
-pub(super) struct RateLimit {
-    last: Option<Instant>,
-}
-
-impl RateLimit {
-    pub const INTERVAL: Duration = Duration::from_secs(1);
-
-    pub fn admits(&mut self) -> bool {
-        let now = Instant::now();
-        let admits = self.last.is_none_or(|last| now - last >= Self::INTERVAL);
-        if admits {
-            self.last = Some(now);
-        }
-        admits
-    }
 }
 
 impl From<Stop> for Ending {

@@ -12,7 +12,8 @@ use tokio::sync::Notify;
 
 use super::Options;
 use super::capture::{self, Capture};
-use super::event::{ConnectionErrors, Ending, Event, RateLimit, Summary};
+use super::event::{ConnectionErrors, Ending, Event, Summary};
+use super::fault::Fault;
 use super::relate::{Fingerprint, Relations};
 use super::respond::{Decision, claimed};
 use super::retries::Retries;
@@ -24,6 +25,9 @@ use crate::exchange::{Answer, Exchange, Forwarded};
 use crate::ndjson;
 use crate::untrusted::Untrusted;
 
+/// Shortest time between two messages about connection errors, or about failed writes to the capture file.
+pub(super) const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
 /// A `Tell` function consumes an event, and returns false if the event could not be shown.
 pub type Tell = Box<dyn Fn(Event) -> bool + Send + Sync>;
 
@@ -33,8 +37,8 @@ pub struct Recorder {
     state: Mutex<State>,
     /// `record` notifies `reached` of each counted CDR once `--count` is reached.
     reached: Notify,
-    /// `connection_error` notifies `held_back` if the rate limit withholds a connection error.
-    held_back: Notify,
+    /// `connection_error` notifies `failed`.
+    failed: Notify,
     tell: Tell,
 }
 
@@ -46,7 +50,7 @@ struct State {
     summary: Summary,
     refused: u64,
     /// The errors of each kind that have not been reported yet.
-    errors: HashMap<Discriminant<ConnectionError>, (ConnectionErrors, RateLimit)>,
+    errors: HashMap<Discriminant<ConnectionError>, ConnectionErrors>,
 }
 
 impl Recorder {
@@ -60,7 +64,7 @@ impl Recorder {
             options,
             state: Mutex::new(state),
             reached: Notify::new(),
-            held_back: Notify::new(),
+            failed: Notify::new(),
             tell,
         }
     }
@@ -69,12 +73,13 @@ impl Recorder {
         &self,
         incoming: IncomingRequest,
         decision: Decision,
+        fault: Option<Fault>,
         forwarded: Option<Forwarded>,
         took: Duration,
     ) -> Reply {
         let Judgement { verdict, fields } = decision.judgement;
         let cdr = fields.filter(|_| verdict.kind.is_cdr());
-        let mut reply = decision.reply;
+        let mut reply = Reply::new(decision.response, fault);
         let mismatch = cdr
             .as_ref()
             .and_then(|cdr| self.options.expected.mismatch(cdr));
@@ -148,48 +153,38 @@ impl Recorder {
         let _ = tokio::time::timeout(self.options.expected.settle, one_too_many).await;
     }
 
-    /// Counts a connection that failed before a request could be read. `Silent`, `MadeRoom` and `Stopped` are no
-    /// failures: browsers open connections in advance, and idle connections are closed.
     pub fn connection_error(&self, peer: Option<SocketAddr>, error: &ConnectionError) {
-        use ConnectionError::{MadeRoom, NotAccepted, Silent, Stopped};
-        if matches!(error, Silent | MadeRoom | Stopped) {
-            return;
-        }
         let mut state = self.state();
-        // `malformed` does not count connections for which `accept` failed.
-        state.summary.malformed += u64::from(!matches!(error, NotAccepted(_)));
+        let is_accepted = !matches!(error, ConnectionError::NotAccepted(_));
+        state.summary.malformed += u64::from(is_accepted);
         let kind = std::mem::discriminant(error);
-        let (errors, _) = state.errors.entry(kind).or_default();
+        let errors = state.errors.entry(kind).or_default();
         errors.count += 1;
         errors.text = match peer {
             Some(peer) => format!("{peer}: {error}"),
             None => error.to_string(),
         };
-        self.report_errors(&mut state, false);
+        self.failed.notify_one();
     }
 
-    pub async fn report_held_back(&self) -> Infallible {
+    /// Reports connection errors at once, and then at most once a second, with one event for each kind.
+    pub async fn report_errors(&self) -> Infallible {
         loop {
-            self.held_back.notified().await;
-            tokio::time::sleep(RateLimit::INTERVAL).await;
-            self.report_errors(&mut self.state(), false);
+            self.failed.notified().await;
+            self.tell_errors(&mut self.state());
+            tokio::time::sleep(REPORT_INTERVAL).await;
         }
     }
 
-    fn report_errors(&self, state: &mut State, all: bool) {
-        let kinds = state.errors.values_mut();
-        for (errors, rate) in kinds.filter(|(errors, _)| errors.count > 0) {
-            if all || rate.admits() {
-                (self.tell)(Event::ConnectionErrors(std::mem::take(errors)));
-            } else {
-                self.held_back.notify_one();
-            }
+    fn tell_errors(&self, state: &mut State) {
+        for (_, errors) in state.errors.drain() {
+            (self.tell)(Event::ConnectionErrors(errors));
         }
     }
 
     pub fn finish(&self, ending: Ending) -> Summary {
         let mut state = self.state();
-        self.report_errors(&mut state, true);
+        self.tell_errors(&mut state);
         if let Some(warning) = state.capture.as_mut().and_then(Capture::finish) {
             (self.tell)(Event::Warning(warning));
         }

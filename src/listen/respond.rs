@@ -6,7 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::fault::Delay;
-use super::server::{IncomingRequest, Reply};
+use super::server::IncomingRequest;
 use crate::cdr::judge::{Judgement, judge_json, judge_pairs};
 use crate::cdr::remark::{self, Code, Remark};
 use crate::cdr::schema::{self, Kind};
@@ -53,7 +53,7 @@ impl Default for ResponsePolicy {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     pub judgement: Judgement,
-    pub reply: Reply,
+    pub response: Response,
     pub refused: bool,
 }
 
@@ -94,7 +94,7 @@ impl ResponsePolicy {
         let departs = remarks.iter().any(|remark| remark.code.departs());
         let response = response.unwrap_or_else(|| self.response(remarks));
         Decision {
-            reply: Reply::new(response, None),
+            response,
             refused: self.strict && departs,
             judgement,
         }

@@ -10,26 +10,28 @@
 //!   └─ full: evict one
 //! ```
 
-mod accept;
 mod connection;
 mod message;
 mod service;
 
-#[cfg(test)]
-mod tests;
-
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::time::sleep;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use warp::filters::BoxedFilter;
 
+use self::connection::{Connection, Phase};
+use self::service::serve_connection;
 pub(crate) use self::service::{receiver, to_http};
 use super::fault::Fault;
 use crate::clock::{Clock, Timestamp};
@@ -39,6 +41,18 @@ const MAX_HEAD: usize = 32 * 1024;
 
 /// hyper's default of 100 fields would refuse small heads.
 const MAX_HEADERS: usize = 1000;
+
+/// After a failed `accept` the loop pauses, so that a lack of file descriptors does not make it spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that have been idle for less than 200 ms are not evicted: in a burst, their requests have not arrived
+/// yet.
+const MIN_IDLE: Duration = Duration::from_millis(200);
+
+const RETRY_EVICTION: Duration = Duration::from_millis(50);
+
+/// Limit of evicted connections that are still closing, besides the open connections. Each holds a file descriptor.
+const MAX_CLOSING: usize = 8;
 
 const OTHER_DESCRIPTORS: usize = 32;
 
@@ -54,7 +68,7 @@ pub struct Limits {
     /// `header_timeout` limits the time for a request head, and the idle time between two requests.
     pub header_timeout: Duration,
     pub body_timeout: Duration,
-    /// `write_timeout` runs from the first blocked write of an answer until the kernel has taken the last byte.
+    /// `write_timeout` limits the time in which a client reads nothing of its answer.
     pub write_timeout: Duration,
     /// With `half_close`, a client that has shut down its sending side still gets its answer.
     pub half_close: bool,
@@ -184,6 +198,8 @@ impl Reply {
     }
 }
 
+/// The error of a connection that a client began to use. A connection that is closed while idle has no error: browsers
+/// open connections in advance.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ConnectionError {
     #[error("looks like TLS: use http://")]
@@ -199,16 +215,10 @@ pub enum ConnectionError {
     HeadTimeout,
     #[error("closed in the middle of a request head")]
     HeadCut,
-    #[error("closed without sending anything")]
-    Silent,
     #[error("did not read our answer in time")]
     NotRead,
     #[error("closed before our answer was written: {0}")]
     AnswerLost(String),
-    #[error("idle, closed to make room for others")]
-    MadeRoom,
-    #[error("still open when the listener stopped")]
-    Stopped,
     /// `accept` failed, so the peer is unknown.
     #[error("cannot accept connections: {0}")]
     NotAccepted(String),
@@ -235,9 +245,25 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Serves `routes` until `stop` is cancelled, then until all connections have ended or `Limits::grace` is over.
+    /// Serves `routes` until `stop` is cancelled, then waits for the connections, and aborts those that remain after
+    /// `Limits::grace`.
     pub async fn serve(self, listener: TcpListener) {
-        accept::run(listener, Arc::new(self)).await;
+        let (stop, grace) = (self.stop.clone(), self.limits.grace);
+        let mut table = ConnectionTable {
+            server: Arc::new(self),
+            tasks: JoinSet::new(),
+            connections: HashMap::new(),
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            never = table.accept(&listener) => match never {},
+        }
+        drop(listener);
+        if timeout(grace, table.all_ended()).await.is_err() {
+            table.tasks.abort_all();
+            table.all_ended().await;
+        }
     }
 
     /// Resolves a quarter of `Limits::grace` after `stop`, when slow answers and lingering closes must end.
@@ -246,3 +272,109 @@ impl Server {
         sleep(self.limits.grace / 4).await;
     }
 }
+
+struct ConnectionTable {
+    server: Arc<Server>,
+    tasks: JoinSet<()>,
+    connections: HashMap<Id, Arc<Connection>>,
+}
+
+impl ConnectionTable {
+    async fn accept(&mut self, listener: &TcpListener) -> Infallible {
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = self.one_ended() => continue,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    self.make_room().await;
+                    let connection = Arc::new(Connection::new(peer, Arc::clone(&self.server)));
+                    let serving = serve_connection(stream, Arc::clone(&connection));
+                    let id = self.tasks.spawn(serving).id();
+                    self.connections.insert(id, connection);
+                }
+                Err(error) if concerns_one_connection(&error) => {}
+                Err(error) => {
+                    // The usual cause of a failed `accept` is a lack of file descriptors, of which an eviction frees
+                    // one.
+                    let error = ConnectionError::NotAccepted(error.to_string());
+                    (self.server.on_error)(None, error);
+                    let is_full = !self.evict_one();
+                    self.server.is_full.store(is_full, Ordering::Relaxed);
+                    let _ = timeout(ACCEPT_PAUSE, self.one_ended()).await;
+                }
+            }
+        }
+    }
+
+    /// Waits for a connection's task to end and reports its panic or abortion; never resolves if the table of tasks is
+    /// empty.
+    async fn one_ended(&mut self) {
+        let Some(ended) = self.tasks.join_next_with_id().await else {
+            return std::future::pending().await;
+        };
+        let id = ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id);
+        if let (Some(connection), Err(error)) = (self.connections.remove(&id), ended) {
+            if error.is_panic() {
+                connection.report(ConnectionError::Panicked);
+            } else {
+                connection.report_closing();
+            }
+        }
+    }
+
+    async fn make_room(&mut self) {
+        let limit = self.server.limits.connections;
+        loop {
+            let open = self.connections.values();
+            let open = open.filter(|connection| connection.state().phase != Phase::Evicted);
+            let full = open.count() >= limit;
+            if full && self.evict_one() {
+                continue;
+            }
+            self.server.is_full.store(full, Ordering::Relaxed);
+            if !full && self.connections.len() < limit + MAX_CLOSING {
+                return;
+            }
+            let _ = timeout(RETRY_EVICTION, self.one_ended()).await;
+        }
+    }
+
+    /// Evicts the connection that has been idle for longest, else the connection that has stalled for longest. Returns
+    /// whether an idle connection was evicted, whose slot is free at once; an unfinished request is answered first.
+    fn evict_one(&self) -> bool {
+        let stalling = self.server.limits.stalling;
+        let waiting = self.connections.values().filter_map(|connection| {
+            let (is_stalled, since) = connection.waits_for_client()?;
+            let least = if is_stalled { stalling } else { MIN_IDLE };
+            (since.elapsed() >= least).then_some((is_stalled, since, connection))
+        });
+        let longest = waiting.min_by_key(|(is_stalled, since, _)| (*is_stalled, *since));
+        longest.is_some_and(|(is_stalled, _, connection)| {
+            connection.evict();
+            !is_stalled
+        })
+    }
+
+    async fn all_ended(&mut self) {
+        while !self.tasks.is_empty() {
+            self.one_ended().await;
+        }
+    }
+}
+
+/// Returns whether `accept` failed for one connection only, so that the accept loop need not pause.
+fn concerns_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,9 +8,11 @@ use tokio::task::JoinHandle;
 
 use serde_json::json;
 
+use super::server::RequestError;
 use super::*;
 use crate::error::{Exit, Stop};
 use crate::exchange::Exchange;
+use crate::net::Request;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -280,5 +282,61 @@ fn what_was_expected_must_come_even_if_nobody_said_how_often() {
     assert_eq!(
         (some.judge(0, false), some.judge(5, true)),
         (Exit::Failed, Exit::Success)
+    );
+}
+
+/// A pipeline that delays answers by an hour, and the reply if the pipeline returned one within a second.
+struct Handled {
+    reply: Option<Reply>,
+    pipeline: Arc<Pipeline>,
+}
+
+async fn handled(error: Option<RequestError>) -> Handled {
+    let clock = Clock::start();
+    let tell = Box::new(|_| true);
+    let mut options = Options::default();
+    options.policy.delay = "1h".parse().unwrap();
+    let pipeline = Arc::new(Pipeline::new(Recorder::new(options, clock, tell)));
+    let incoming = IncomingRequest {
+        peer: ([127, 0, 0, 1], 4000).into(),
+        at: clock.now(),
+        request: Request::new("GET", "/", vec![], ""),
+        error,
+    };
+    let reply = Arc::clone(&pipeline).handle(incoming);
+    let reply = tokio::time::timeout(Duration::from_secs(1), reply).await;
+    Handled {
+        reply: reply.ok(),
+        pipeline,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_recorded_even_if_its_connection_breaks_meanwhile() {
+    let handled = handled(None).await;
+    assert_eq!(handled.reply, None);
+    handled.pipeline.tasks.close();
+    handled.pipeline.tasks.wait().await;
+    assert_eq!(
+        handled
+            .pipeline
+            .recorder
+            .finish(Ending::Interrupted)
+            .exchanges,
+        1
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_malformed_request_is_not_delayed() {
+    let handled = handled(Some(RequestError::Malformed("why".to_owned()))).await;
+    assert!(handled.reply.is_some());
+    assert_eq!(
+        handled
+            .pipeline
+            .recorder
+            .finish(Ending::Interrupted)
+            .exchanges,
+        1
     );
 }

@@ -438,7 +438,7 @@ mod unix {
             "No space left on device (os error 28)"
         );
         let said = listener.running.talk();
-        insta::assert_snapshot!(said, @"warning: /dev/full: cannot be written: No space left on device (os error 28); 1 not saved so far, and answered with 503");
+        insta::assert_snapshot!(said, @"warning: /dev/full: cannot be written: No space left on device (os error 28); 1 not saved so far");
         post_json(&listener.url, fixture("docs-leg-b.json"));
         post_json(&listener.url, fixture("docs-leg-a.json"));
         let ended = listener.running.end().expect(1);

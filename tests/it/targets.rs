@@ -271,10 +271,10 @@ pub fn answer(bytes: &[u8]) {
         }
         .decide(&incoming);
         assert!(matches!(
-            decision.reply.response.status,
+            decision.response.status,
             200 | 204 | 400 | 405 | 415 | 422
         ));
-        let said = String::from_utf8_lossy(&decision.reply.response.body.0);
+        let said = String::from_utf8_lossy(&decision.response.body.0);
         assert!(!said.chars().any(|c| c != '\n' && disturbs(c)), "{said:?}");
         for remark in &decision.judgement.verdict.remarks {
             assert!(!remark.text.cleaned().chars().any(disturbs));

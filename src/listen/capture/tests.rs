@@ -167,15 +167,15 @@ async fn an_alarm_is_raised_at_once_and_then_once_a_second() {
     said.push(alarm.held_back().unwrap_or_default());
     insta::assert_snapshot!(said.join("\n"), @"
 
-    cannot be written: full; 1 not saved so far, and answered with 503
+    cannot be written: full; 1 not saved so far
 
 
-    cannot be written: full; 4 not saved so far, and answered with 503
+    cannot be written: full; 4 not saved so far
     saving works again
 
 
 
-    cannot be written: full; 5 not saved so far, and answered with 503
+    cannot be written: full; 5 not saved so far
     ");
     assert_eq!((alarm.lost, alarm.held_back()), (5, None));
 }
@@ -262,7 +262,7 @@ mod unix {
                 .contains("No such file or directory")
         );
         assert!(
-            appended.warnings[0].contains("; 1 not saved so far, and answered with 503"),
+            appended.warnings[0].contains("; 1 not saved so far"),
             "{:?}",
             appended.warnings
         );
@@ -323,10 +323,9 @@ mod unix {
         let tell = Box::new(move |event| tell.send(event).is_ok());
         let recorder = Recorder::new(options, Clock::start(), tell);
         for fault in [None, Some(Fault::Reset)] {
-            let mut decision = decision.clone();
-            decision.reply.fault = fault;
-            let failing = decision.reply.clone();
-            let reply = recorder.record(incoming.clone(), decision, None, Duration::ZERO);
+            let failing = Reply::new(decision.response.clone(), fault);
+            let (incoming, decision) = (incoming.clone(), decision.clone());
+            let reply = recorder.record(incoming, decision, fault, None, Duration::ZERO);
             let why = "No space left on device (os error 28)";
             let answered = Reply::new(unsaved(), None);
             assert_eq!(reply, if fault.is_some() { failing } else { answered });

@@ -71,7 +71,7 @@ fn record(recorder: &Recorder, body: &str) -> Reply {
         error: None,
     };
     let decision = ResponsePolicy::default().decide(&incoming);
-    recorder.record(incoming, decision, None, Duration::ZERO)
+    recorder.record(incoming, decision, None, None, Duration::ZERO)
 }
 
 fn is_good(reply: &Reply) -> bool {
@@ -153,7 +153,7 @@ fn threads_have_one_order() {
 #[tokio::test(start_paused = true)]
 async fn connection_errors_are_rate_limited_and_all_told() {
     let stand = stand(false);
-    let report = stand.recorder.report_held_back();
+    let report = stand.recorder.report_errors();
     let errors = async {
         for ms in 0..2_500 {
             let error = if ms % 2 == 0 {
@@ -162,12 +162,9 @@ async fn connection_errors_are_rate_limited_and_all_told() {
                 ConnectionError::HeadCut
             };
             stand.recorder.connection_error(None, &error);
-            stand
-                .recorder
-                .connection_error(None, &ConnectionError::Silent);
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        tokio::time::sleep(RateLimit::INTERVAL * 2).await;
+        tokio::time::sleep(REPORT_INTERVAL * 2).await;
     };
     tokio::select! {
         never = report => match never {},

@@ -142,11 +142,16 @@ impl Connection {
         }
     }
 
-    /// Returns the error to report when the server closes the connection, by default `otherwise`.
-    pub fn closing_error(&self, otherwise: ConnectionError) -> ConnectionError {
-        let state = self.state();
-        let cut = (!state.reader.head.is_empty()).then_some(ConnectionError::HeadCut);
-        state.error.clone().or(cut).unwrap_or(otherwise)
+    /// Reports the error of a connection that the server closes, unless the connection is idle.
+    pub fn report_closing(&self) {
+        let error = {
+            let state = self.state();
+            let cut = (!state.reader.head.is_empty()).then_some(ConnectionError::HeadCut);
+            state.error.clone().or(cut)
+        };
+        if let Some(error) = error {
+            self.report(error);
+        }
     }
 
     fn on_read(&self, bytes: &[u8]) -> io::Result<usize> {
@@ -246,7 +251,7 @@ impl AsyncWrite for TrackedStream {
             Poll::Ready(Ok(length)) => {
                 // Before the first blocked write, the kernel's send buffer takes bytes without any progress of the
                 // client.
-                if this.write_deadline.is_some() && state.phase == Phase::Answering {
+                if this.write_deadline.take().is_some() && state.phase == Phase::Answering {
                     state.progress(length);
                 }
                 return Poll::Ready(Ok(length));
@@ -274,7 +279,6 @@ impl AsyncWrite for TrackedStream {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         // hyper flushes when its write buffer is empty, not after every write.
-        self.write_deadline = None;
         self.connection.on_flushed();
         Pin::new(&mut self.stream).poll_flush(context)
     }

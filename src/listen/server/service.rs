@@ -74,9 +74,7 @@ pub(super) async fn serve_connection(stream: TcpStream, connection: Arc<Connecti
         tokio::select! {
             biased;
             ended = &mut serving => break ended,
-            () = connection.evicted() => {
-                return connection.report(connection.closing_error(ConnectionError::MadeRoom));
-            }
+            () = connection.evicted() => return connection.report_closing(),
             () = stop.cancelled(), if !stopping => {
                 stopping = true;
                 std::pin::Pin::new(&mut serving).graceful_shutdown();
@@ -284,7 +282,7 @@ async fn conclude(ended: hyper::Result<()>, stream: TrackedStream, connection: &
 fn failure(ended: hyper::Result<()>, state: &State) -> Option<ConnectionError> {
     let error = match ended {
         _ if state.error.is_some() => return state.error.clone(),
-        Ok(()) => return (!state.requested).then_some(ConnectionError::Silent),
+        Ok(()) => return None,
         Err(error) => error,
     };
     let head = &state.reader.head;

@@ -1,6 +1,5 @@
 //! Tests the server by a client that writes raw bytes and shares no code with the server.
 
-use std::io;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -271,7 +270,6 @@ async fn w3_what_is_not_http_1_is_closed() {
         assert!(matches!(error, ConnectionError::Garbage(_)), "{error:?}");
     }
     drop(stand.connect().await);
-    assert_eq!(stand.connection_error().await, ConnectionError::Silent);
     drop(stand.send("GET / HT").await);
     assert_eq!(stand.connection_error().await, ConnectionError::HeadCut);
     stand.close().await;
@@ -457,7 +455,7 @@ async fn r0_wherever_a_connection_dies_that_is_told() {
     let mut stand = Stand::new().await;
     let head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n";
     let request = format!("{head}hello");
-    for cut in 0..=request.len() {
+    for cut in 1..=request.len() {
         for abrupt in [false, true] {
             let peer = stand.send(&request[..cut]).await;
             if abrupt {
@@ -629,6 +627,21 @@ async fn w10_an_answer_has_its_time() {
     stand.close().await;
 }
 
+/// The client reads 1 MiB in each 20 ms, and so 64 MiB in more than `write_timeout`.
+#[tokio::test]
+async fn w10_an_answer_that_is_read_has_all_the_time_it_needs() {
+    let mut stand = Stand::with(|limits| limits.write_timeout = Duration::from_secs(1)).await;
+    let mut peer = stand.send("GET /much HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    stand.incoming().await;
+    let mut piece = vec![0; 1024 * 1024];
+    for _ in 0..64 {
+        soon(peer.0.read_exact(&mut piece)).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    drop(peer);
+    stand.close().await;
+}
+
 #[tokio::test]
 async fn w11_the_longest_idle_makes_room() {
     let mut stand = Stand::with(|limits| limits.connections = 3).await;
@@ -645,7 +658,6 @@ async fn w11_the_longest_idle_makes_room() {
     first.until("got it").await;
 
     stand.send(request).await.until("got it").await;
-    assert_eq!(stand.connection_error().await, ConnectionError::MadeRoom);
     second.ends_silently().await;
     first.write(request).await;
     first.until("got it").await;
@@ -764,7 +776,7 @@ fn w11_only_the_systems_refusals_make_the_loop_pause() {
     // The errors EMFILE (24) and ENFILE (23) have no stable `ErrorKind`.
     for (code, own) in [(24, false), (23, false), (103, true), (104, true)] {
         let error = io::Error::from_raw_os_error(code);
-        assert_eq!(accept::concerns_one_connection(&error), own, "{error}");
+        assert_eq!(concerns_one_connection(&error), own, "{error}");
     }
 }
 
@@ -863,14 +875,7 @@ async fn w13_nothing_keeps_the_door_open() {
     // When the server stops, reading the body ends after half of `Limits::grace`, so that time is left for the answer.
     assert_eq!(status(&slow.until("got it").await), "503");
     assert_eq!(stand.error().await, RequestError::Stopping);
-    let told = [
-        stand.connection_error().await,
-        stand.connection_error().await,
-    ];
-    assert!(
-        told.contains(&ConnectionError::HeadCut) && told.contains(&ConnectionError::Stopped),
-        "{told:?}"
-    );
+    assert_eq!(stand.connection_error().await, ConnectionError::HeadCut);
     drop(slow);
     stand.close().await;
     assert!(stopped.elapsed() < DEADLINE / 4);
