@@ -1,24 +1,19 @@
 //! Runs a tunnel program (cloudflared, ngrok, bore, ssh or any other), which gives the listener a public URL.
 //!
-//! The program's output is read line by line, and shown with secrets masked. The local API of cloudflared is polled too,
-//! since the wording of its output changes between versions.
+//! The program's output is read line by line, and shown with secrets masked.
 
 pub mod program;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::error::Error;
-use crate::net::client::{Client, ClientOptions};
-use crate::net::{Destination, Request};
 use crate::process::{Ended, GRACE, ProcessGroup, Supervisor};
 pub use program::{Tunnel, Update};
 
@@ -30,10 +25,6 @@ const SSH_CONFIG_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time to read the rest of the output of a tunnel program that has ended. A child of the program may hold the pipe
 /// open.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
-
-const POLL_INTERVAL: Duration = Duration::from_millis(200);
-
-const API_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Of a line of the tunnel program's output, 16 KiB are kept.
 const MAX_LINE: usize = 16 * 1024;
@@ -63,11 +54,7 @@ pub async fn open(
     url_timeout: Option<Duration>,
     mut say: impl FnMut(&str),
 ) -> Result<Open, Error> {
-    // Without `--metrics`, cloudflared would serve its API on a port that this process does not know.
-    let metrics_port = TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .map_or(0, |address| address.port());
-    let command_line = tunnel.command_line(local, metrics_port);
+    let command_line = tunnel.command_line(local);
     let mut group = start(supervisor, &command_line).map_err(|error| Error::Tunnel {
         what: format!("cannot run {tunnel}: {error}"),
         said: Vec::new(),
@@ -84,7 +71,7 @@ pub async fn open(
         return Ok(open);
     };
     let host = ssh_host(supervisor, tunnel).await;
-    let what = match timeout(limit, open.wait(local, metrics_port, &host, &mut say)).await {
+    let what = match timeout(limit, open.wait(local, &host, &mut say)).await {
         Ok(Err(how)) => format!(
             "{tunnel} ended {} before it printed its public URL",
             how.words()
@@ -113,25 +100,14 @@ impl Open {
     async fn wait(
         &mut self,
         local: SocketAddr,
-        metrics_port: u16,
         host: &str,
         say: &mut impl FnMut(&str),
     ) -> Result<(), Ended> {
-        let mut polls = JoinSet::new();
         // Only cloudflared prints the URL before the tunnel is connected.
         let mut is_connected = self.tunnel != Tunnel::Cloudflared;
-        if !is_connected {
-            let api = SocketAddr::from(([127, 0, 0, 1], metrics_port));
-            polls.spawn(poll(api, "/quicktunnel", program::cloudflared_api));
-            polls.spawn(poll(api, "/ready", |_: &Value| Some(Update::Connected)));
-        }
         while self.public_url.is_none() || !is_connected {
-            let update = tokio::select! {
-                biased;
-                line = self.next_line(say) => program::update(&self.tunnel, &line?, local, host),
-                Some(update) = polls.join_next() => update.ok(),
-            };
-            match update {
+            let line = self.next_line(say).await?;
+            match program::update(&self.tunnel, &line, local, host) {
                 None => {}
                 Some(Update::Url(url)) => {
                     self.public_url.get_or_insert(url);
@@ -209,34 +185,6 @@ async fn ssh_host(supervisor: &Supervisor, tunnel: &Tunnel) -> String {
     };
     let resolved = timeout(SSH_CONFIG_TIMEOUT, resolving).await.ok().flatten();
     resolved.unwrap_or_else(|| host.rsplit('@').next().unwrap_or_default().to_owned())
-}
-
-/// Repeats a request to the local API of a tunnel program until `read` finds an update in the response.
-async fn poll(
-    api: SocketAddr,
-    target: &'static str,
-    read: impl Fn(&Value) -> Option<Update>,
-) -> Update {
-    loop {
-        if let Some(update) = get(api, target).await.as_ref().and_then(&read) {
-            return update;
-        }
-        sleep(POLL_INTERVAL).await;
-    }
-}
-
-async fn get(api: SocketAddr, target: &str) -> Option<Value> {
-    let destination = Destination::parse(&format!("http://{api}/"))
-        .ok()
-        .filter(Destination::is_loopback)?;
-    let options = ClientOptions {
-        timeout: API_TIMEOUT,
-        ..ClientOptions::default()
-    };
-    let client = Client::new(&destination, &options).ok()?;
-    let request = Request::new("GET", target, Vec::new(), "");
-    let response = client.send(&request).await.ok()?;
-    (response.status == 200).then(|| serde_json::from_slice(&response.body.0).unwrap_or_default())
 }
 
 fn start(supervisor: &Supervisor, words: &[String]) -> std::io::Result<ProcessGroup> {

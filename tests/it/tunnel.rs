@@ -2,15 +2,13 @@
 //! documentation shows.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::thread;
 
 use telecmi_cdr::internals::Clock;
 
-use super::peers::{answer, post, post_json};
+use super::peers::{post, post_json};
 use super::program::{DEADLINE, Program, expect_gone_soon, fixture, lives, program};
 
 struct StandIn {
@@ -104,46 +102,6 @@ fn cloudflared_tells_in_its_log() {
         public_url(&StandIn::new("cloudflared", &script)),
         "https://oak-elm.trycloudflare.com"
     );
-}
-
-fn console(socket: TcpListener, pages: Vec<(&'static str, String)>) {
-    thread::spawn(move || {
-        for stream in socket.incoming() {
-            let Ok(mut stream) = stream else { break };
-            let mut head = [0; 1024];
-            let n = stream.read(&mut head).unwrap_or(0);
-            let asked = String::from_utf8_lossy(&head[..n]).into_owned();
-            let page = pages
-                .iter()
-                .find(|(path, _)| asked.starts_with(&format!("GET {path} ")));
-            let answer = match page {
-                Some((_, body)) => answer("200 OK", "content-type: application/json\r\n", body),
-                None => answer("404 Not Found", "", ""),
-            };
-            let _ = stream.write_all(answer.as_bytes());
-        }
-    });
-}
-
-#[test]
-fn cloudflared_tells_when_asked() {
-    let stand_in = StandIn::new("cloudflared", &format!("note \"$@\"; {STAY}"));
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            let words = stand_in.words();
-            let metrics = words
-                .iter()
-                .position(|word| word == "--metrics")
-                .expect("an address");
-            let hostname = r#"{"hostname":"asked.trycloudflare.com"}"#.to_owned();
-            let socket = TcpListener::bind(&words[metrics + 1]).expect("the port that was named");
-            console(
-                socket,
-                vec![("/quicktunnel", hostname), ("/ready", "{}".to_owned())],
-            );
-        });
-        assert_eq!(public_url(&stand_in), "https://asked.trycloudflare.com");
-    });
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! The supported tunnel programs: their documented command lines and hints, which lines of their output are shown, and
-//! what their output and the responses of their local API mean.
+//! what the output means.
 //!
 //! Tunnel programs print other URLs beside the public one, so that each program has patterns of its own.
 
@@ -118,15 +118,13 @@ impl fmt::Display for Tunnel {
 }
 
 impl Tunnel {
-    /// Returns the tunnel program and its arguments, for a listener at `local`. `metrics_port` is a free port for
-    /// cloudflared's API.
-    pub(super) fn command_line(&self, local: SocketAddr, metrics_port: u16) -> Vec<String> {
+    /// Returns the tunnel program and its arguments, for a listener at `local`.
+    pub(super) fn command_line(&self, local: SocketAddr) -> Vec<String> {
         let (ip, port) = (local.ip(), local.port());
         // Host names have no spaces, so that the command line can be split at spaces.
         let line = match self {
             Self::Cloudflared => format!(
-                "cloudflared tunnel --config {EMPTY_FILE} --no-autoupdate --metrics 127.0.0.1:{metrics_port} \
-                 --url http://{local}"
+                "cloudflared tunnel --config {EMPTY_FILE} --no-autoupdate --loglevel info --url http://{local}"
             ),
             Self::Ngrok => format!("ngrok http {local} --log stdout --log-format json"),
             Self::Bore { server } => {
@@ -306,12 +304,6 @@ fn ngrok(record: &Value) -> Option<String> {
         .and_then(origin)
 }
 
-/// Parses `{"hostname":"…"}` of cloudflared's API; the host name is empty until the tunnel has one.
-pub(super) fn cloudflared_api(body: &Value) -> Option<Update> {
-    let hostname = body.get("hostname")?.as_str()?;
-    origin(&format!("https://{hostname}")).map(Update::Url)
-}
-
 fn public(url: &str, local: SocketAddr) -> Option<String> {
     let destination = Destination::parse(url).ok()?;
     let is_ours = destination.is_loopback() && destination.port() == local.port();
@@ -332,8 +324,6 @@ fn urls(line: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -410,13 +400,13 @@ mod tests {
             tunnel
                 .parse::<Tunnel>()
                 .unwrap()
-                .command_line(local, 9)
+                .command_line(local)
                 .join(" ")
         };
         assert_eq!(
             line("cloudflared"),
             format!(
-                "cloudflared tunnel --config {EMPTY_FILE} --no-autoupdate --metrics 127.0.0.1:9 --url http://127.0.0.1:8237"
+                "cloudflared tunnel --config {EMPTY_FILE} --no-autoupdate --loglevel info --url http://127.0.0.1:8237"
             )
         );
         assert_eq!(
@@ -433,7 +423,7 @@ mod tests {
             line("ssh:me@h")
         );
         assert!(line("ssh:h:80").contains(" -R *:80:127.0.0.1:8237 "));
-        let own = Tunnel::Command("x {port} {url} {port}".into()).command_line(local, 9);
+        let own = Tunnel::Command("x {port} {url} {port}".into()).command_line(local);
         assert_eq!(own[2], "x 8237 http://127.0.0.1:8237 8237");
     }
 
@@ -628,21 +618,5 @@ mod tests {
             None
         );
         assert_eq!(parsed("at https:///x, https:////x or http://\\x"), None);
-    }
-
-    #[test]
-    fn a_quick_tunnel_has_a_name_or_not_yet() {
-        assert_eq!(
-            cloudflared_api(&json!({"hostname": "a.example"})),
-            Some(url("https://a.example"))
-        );
-        for body in [
-            json!({"hostname": ""}),
-            json!({}),
-            json!(null),
-            json!({"hostname": "a b/"}),
-        ] {
-            assert_eq!(cloudflared_api(&body), None, "{body}");
-        }
     }
 }
