@@ -92,8 +92,8 @@ impl Client {
             let url = self.connector.destination.origin() + &request.target;
             *outgoing.uri_mut() = url.parse().map_err(|_| unsendable())?;
             if let Some(credentials) = proxy.basic_auth() {
-                let headers = outgoing.headers_mut();
-                headers.insert(PROXY_AUTHORIZATION, credentials.clone());
+                let own = outgoing.headers_mut().entry(PROXY_AUTHORIZATION);
+                own.or_insert_with(|| credentials.clone());
             }
         }
         let kept = self.pool().idle.pop();
