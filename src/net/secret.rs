@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use heck::ToSnakeCase as _;
 use percent_encoding::percent_decode_str;
 
 use super::{Header, Request, is_one_of};
@@ -135,8 +136,8 @@ pub(crate) fn is_secret_name(name: &str) -> bool {
     let whole = name.trim().to_lowercase();
     let mut endings = SECRET_ENDINGS.split(' ');
     let has_secret_word = |name: &str| {
-        let words = words(name);
-        let mut words = words.split(' ').map(singular);
+        let words = name.to_snake_case();
+        let mut words = words.split('_').map(singular);
         words.any(|word| is_one_of(word, SECRET_WORDS))
     };
     let is_secret = whole == "code"
@@ -151,27 +152,6 @@ fn singular(word: &str) -> &str {
         Some(single) if !single.ends_with('s') => single,
         _ => word,
     }
-}
-
-/// Splits a parameter or header name into lower-case words, separated by spaces. A word ends at any character but
-/// letters and digits, and before a capital that follows a small letter (`accessToken`) or begins a word after an
-/// abbreviation (`APIKey`).
-fn words(name: &str) -> String {
-    let mut words = String::with_capacity(name.len() + 4);
-    let mut before = ' ';
-    let mut rest = name.chars();
-    while let Some(c) = rest.next() {
-        let is_first_small = || rest.clone().next().is_some_and(char::is_lowercase);
-        let begins_word = before.is_lowercase() || (before.is_uppercase() && is_first_small());
-        if !c.is_alphanumeric() || (c.is_uppercase() && begins_word) {
-            words.push(' ');
-        }
-        if c.is_alphanumeric() {
-            words.extend(c.to_lowercase());
-        }
-        before = c;
-    }
-    words
 }
 
 #[cfg(test)]
