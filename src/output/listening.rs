@@ -69,7 +69,9 @@ pub fn summary(summary: &Summary, theme: Theme) -> String {
     let failed = summary.command.filter(|ended| ended.shell_code() != 0);
     let failed = failed.map(Ended::words);
     let ending = match (summary.ending, &failed) {
-        (Ending::Counted, _) if surplus.is_some() && summary.exit != Exit::Success => {
+        (Ending::Counted, _) | (Ending::CommandEnded, None)
+            if surplus.is_some() && summary.exit != Exit::Success =>
+        {
             "received more CDRs than expected".to_owned()
         }
         (Ending::CommandEnded, Some(how)) => format!("the command ended {how}"),

@@ -73,6 +73,10 @@ fn it_learns_where_to_send_to_and_the_number_must_be_exact() {
         );
         assert_eq!(summary["command"], serde_json::json!({"code": 0}));
     }
+    let script = format!("{send} 2 --yes >/dev/null");
+    let surplus = beside(&["--count", "1", "--quiet"], &script).run();
+    let line = "received more CDRs than expected · 2 requests · 2 of 1 CDRs · 1 remark\n";
+    assert!(surplus.stdout.ends_with(line), "{}", surplus.stdout);
 }
 
 #[test]
