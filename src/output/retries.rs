@@ -3,124 +3,21 @@
 use std::fmt::Write as _;
 
 use super::listening::ending;
-use super::text::{PROSE, Role, Theme, count, plural, prose};
+use super::text::{Role, Theme, count, plural, prose};
 use crate::clock::Timestamp;
 use crate::listen::event::Summary;
 use crate::listen::fault::Faults;
-use crate::listen::retries::{Interval, Report, RetryHistory, interval};
+use crate::listen::retries::{Report, RetryHistory, interval};
 use crate::seed::Seed;
-use crate::untrusted::{beginning, clean};
+use crate::untrusted::clean;
 
-const MAX_PATH: usize = 18;
+/// The terminal shows the first 10 failed requests; the file of `--report` lists all that are kept.
+const MAX_SHOWN: usize = 10;
 
-const MAX_LISTED: usize = 20;
-
-/// The retry section shows the median intervals of the first to the fifth retry.
-const INTERVALS: usize = 5;
-
-/// U+00A0 joins words that must stay on one line when the text is wrapped.
-const NO_BREAK: &str = "\u{a0}";
-
-fn painted(role: Role, text: &str, theme: Theme) -> String {
-    theme.paint(role, text).replace(' ', NO_BREAK)
-}
-
-fn laid_out(label: &str, role: Role, pieces: &[String], theme: Theme) -> String {
-    let indent = " ".repeat(label.chars().count());
-    let lines = prose(&pieces.join(" "), &indent, PROSE).replace(NO_BREAK, " ");
-    theme.paint(role, label) + lines.trim_start()
-}
-
+/// The section on retries in the summary of `listen`.
 pub fn section(report: &Report, theme: Theme) -> String {
-    let mut out = format!("{}\n", theme.paint(Role::Strong, "retries"));
-    let listed = &report.requests[..report.requests.len().min(MAX_LISTED)];
-    let widths = listed.iter().map(|history| name(history).chars().count());
-    let width = widths.max().unwrap_or(0);
-    for history in listed {
-        let name = format!("  {:<width$}   ", name(history));
-        out += &laid_out(&name, Role::Name, &attempts(history, theme), theme);
-    }
-    // `report.left_out` counts the failed requests that `report.requests` does not hold, and those evicted from memory
-    // before the report.
-    let failed = report.failed.saturating_sub(report.requests.len() as u64);
-    let more =
-        report.failed.saturating_sub(MAX_LISTED as u64) + report.left_out.saturating_sub(failed);
-    if more > 0 {
-        let text = format!("… and {more} more; --report FILE lists more of them");
-        let _ = writeln!(out, "  {}", theme.paint(Role::Faint, &text));
-    }
-    if !report.intervals.is_empty() {
-        let row = |row: &Interval| {
-            let times = match row.times {
-                1 => "(once)".to_owned(),
-                n => format!("({n} times)"),
-            };
-            let words = [
-                painted(Role::Faint, &format!("{} after", ordinal(row.retry)), theme),
-                painted(Role::Number, &interval(row.median), theme),
-                painted(Role::Faint, &times, theme),
-            ];
-            words.join(NO_BREAK)
-        };
-        let rows: Vec<_> = report.intervals.iter().take(INTERVALS).map(row).collect();
-        out += &laid_out("  median retry: ", Role::Faint, &rows, theme);
-    }
-    out + "\n"
-}
-
-/// A retried CDR is named `3a41f8a3… leg a`; any other request is named by method and path.
-fn name(history: &RetryHistory) -> String {
-    let name = match (&history.path, &history.cmiuuid) {
-        (Some(path), _) => shortened(&clean(&format!("{} {path}", history.method)), MAX_PATH),
-        (None, Some(id)) => shortened(&clean(id), 9),
-        (None, None) => "CDR".to_owned(),
-    };
-    match history.leg {
-        Some(leg) => format!("{name} leg {leg}"),
-        None => name,
-    }
-}
-
-fn shortened(text: &str, max: usize) -> String {
-    let fits = text.chars().count() <= max;
-    beginning(text, if fits { max } else { max - 1 }).into_owned()
-}
-
-/// The attempts of a request are shown as `#1 503 · 60.1 s →`, `#4 503 · 5 m 00 s →`, `#9 200`.
-fn attempts(history: &RetryHistory, theme: Theme) -> Vec<String> {
-    let paint = |role, text: &str| painted(role, text, theme);
-    let mut pieces = Vec::new();
-    for (place, attempt) in history.attempts.iter().enumerate() {
-        let is_last = place + 1 == history.attempts.len();
-        if is_last && history.left_out > 0 {
-            let text = format!("… {} left out …", history.left_out);
-            pieces.push(paint(Role::Faint, &text));
-        }
-        // `next` is `None` before a gap, because attempts in the middle of a long history are not stored.
-        let next = history.attempts.get(place + 1);
-        let next = next.filter(|next| [attempt.attempt + 1, 1].contains(&next.attempt));
-        let is_copied = next.is_some_and(|next| next.after.is_none());
-        let role = Role::of(is_copied || (is_last && history.answered));
-        let number = paint(Role::Faint, &format!("#{}", attempt.n));
-        let mut words = vec![number, paint(role, &attempt.outcome())];
-        if let Some(after) = next.and_then(|next| next.after) {
-            words.push(paint(Role::Faint, "·"));
-            words.push(paint(Role::Number, &interval(after)));
-            words.push(paint(Role::Faint, "→"));
-        } else if is_copied {
-            words.push(paint(Role::Faint, "· then a copy →"));
-        }
-        pieces.push(words.join(NO_BREAK));
-    }
-    if let Some(silent) = history.unanswered_for {
-        let text = format!("· no retry within {}", interval(silent));
-        pieces.push(paint(Role::Odd, &text));
-    }
-    if history.duplicates > 0 {
-        let text = format!("· plus {}", plural(history.duplicates, "duplicate"));
-        pieces.push(paint(Role::Faint, &text));
-    }
-    pieces
+    let heading = theme.paint(Role::Strong, "retries");
+    format!("{heading}\n{}\n", findings(report, MAX_SHOWN, theme))
 }
 
 fn ordinal(n: u64) -> String {
@@ -173,9 +70,10 @@ pub fn report(run: &Run, summary: &Summary) -> String {
     if let Some(seed) = run.seed {
         let _ = writeln!(out, "seed       {seed}");
     }
+    out.push('\n');
     match &summary.retries {
-        Some(report) => out += &findings(report),
-        None => out += "\nNo request failed: there are no retries to report.\n",
+        Some(report) => out += &findings(report, usize::MAX, Theme::plain()),
+        None => out += "No request failed: there are no retries to report.\n",
     }
     for (heading, text) in [
         ("What this shows", SHOWN),
@@ -186,9 +84,10 @@ pub fn report(run: &Run, summary: &Summary) -> String {
     out
 }
 
-fn findings(report: &Report) -> String {
+/// Lists the intervals of all retries, and the attempts at the first `most` failed requests.
+fn findings(report: &Report, most: usize, theme: Theme) -> String {
     let mut out = format!(
-        "\n{} failed: {} retried, {} answered with 2xx in the end.\n",
+        "{} failed: {} retried, {} answered with 2xx in the end.\n",
         plural(report.failed, "request"),
         report.came_back,
         count(report.answered, "was", "were"),
@@ -205,26 +104,28 @@ fn findings(report: &Report) -> String {
         );
     }
     out += "\nRequests\n";
-    for history in &report.requests {
-        out += &listed(history);
-    }
-    if report.left_out > 0 {
-        let more = report.left_out;
-        let _ = writeln!(out, "  and {more} more, which are not listed");
+    let requests = report.requests.iter();
+    out.extend(requests.take(most).map(|history| listed(history, theme)));
+    let left_out = report.requests.len().saturating_sub(most) as u64 + report.left_out;
+    if left_out > 0 {
+        let _ = writeln!(
+            out,
+            "  and {left_out} more: --report FILE lists up to 1 000"
+        );
     }
     out
 }
 
-fn listed(history: &RetryHistory) -> String {
+fn listed(history: &RetryHistory, theme: Theme) -> String {
     let method = clean(&history.method);
-    let leg = history
-        .leg
-        .map_or(String::new(), |leg| format!(", leg {leg}"));
-    let mut out = match (&history.path, &history.cmiuuid) {
-        (Some(path), _) => format!("  {method} {}\n", clean(path)),
-        (None, Some(id)) => format!("  {}{leg}, by {method}\n", clean(id)),
-        (None, None) => format!("  a CDR without cmiuuid{leg}, by {method}\n"),
+    let leg = history.leg.map(|leg| format!(", leg {leg}"));
+    let leg = leg.unwrap_or_default();
+    let name = match (&history.path, &history.cmiuuid) {
+        (Some(path), _) => format!("{method} {}", clean(path)),
+        (None, Some(id)) => format!("{}{leg}, by {method}", clean(id)),
+        (None, None) => format!("a CDR without cmiuuid{leg}, by {method}"),
     };
+    let mut out = format!("  {}\n", theme.paint(Role::Name, &name));
     for (place, attempt) in history.attempts.iter().enumerate() {
         if place + 1 == history.attempts.len() && history.left_out > 0 {
             let _ = writeln!(out, "    … {} left out", history.left_out);
@@ -236,7 +137,9 @@ fn listed(history: &RetryHistory) -> String {
         };
         let number = format!("#{}", attempt.n);
         let purpose = attempt.fault.as_ref().map_or("", |_| ", injected");
-        let (at, outcome) = (attempt.at, attempt.outcome());
+        let is_2xx = attempt.fault.is_none() && matches!(attempt.status, Some(200..300));
+        let outcome = theme.paint(Role::of(is_2xx), &attempt.outcome());
+        let at = attempt.at;
         let _ = writeln!(out, "    {number:<6} {at}  {after:<16} {outcome}{purpose}");
     }
     if let Some(silent) = history.unanswered_for {

@@ -332,6 +332,9 @@ fn strangers_cannot_touch_the_terminal_of_a_listener() {
         "try: ",
         "! ",
         "retries",
+        "1 request failed: 1 retried, ",
+        "Intervals",
+        "Requests",
         "received all expected CDRs · ",
     ]);
     assert!(
