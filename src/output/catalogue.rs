@@ -11,10 +11,11 @@ use crate::suite::{Case, CaseMethod, Family};
 
 fn cdrs(story: &Scenario) -> Vec<String> {
     match story.plan {
-        Plan::Click2call(legs) | Plan::Softphone(legs) => legs
-            .iter()
-            .map(|(leg, reason)| format!("{leg} {} {reason}", reason.status()))
-            .collect(),
+        Plan::Click2call(legs) | Plan::Softphone(legs) => {
+            let legs = legs.iter();
+            let cdrs = legs.map(|(leg, reason)| format!("{leg} {} {reason}", reason.status()));
+            cdrs.collect()
+        }
         Plan::Documented(leg) => vec![format!("{} missed, always the same bytes", leg)],
         Plan::Legacy => vec!["missed, without leg and call_id".to_owned()],
     }

@@ -1,18 +1,20 @@
-//! Renders the suite's run as text: a line for each family, or for each case with `-v`. The findings and the verdict are
-//! in `summary`, what was sent and answered in `evidence`.
+//! Renders the suite's run as text: a line for each family, or for each case with `-v`; what a failed case sent and what
+//! came back. The findings and the verdict are in `summary`.
 
-mod evidence;
 mod summary;
 
-pub use evidence::exchange;
 pub use summary::{Layout, summary};
 
 use std::fmt::Write as _;
 
+use super::body;
+use super::received::header_line;
 use super::text::{Role, Theme, plural};
 use crate::clock::format_duration;
+use crate::net::{Body, Header};
+use crate::send::expect::status_words;
 use crate::suite::Family;
-use crate::suite::event::CaseRecord;
+use crate::suite::event::{CaseRecord, Reply};
 use crate::untrusted::clean;
 
 const NAMES: usize = 32;
@@ -108,6 +110,59 @@ fn line(record: &CaseRecord, theme: Theme) -> String {
         theme.paint(role, &clean(&record.got)),
     );
     format!("{mark} {name} {got} {took}\n")
+}
+
+/// The beginnings of descriptions of a status that servers send by default (Werkzeug, Apache).
+const STANDARD: [&str; 6] = [
+    "The requested URL was not found on th",
+    "The server encountered an internal error",
+    "The method is not allowed for the requested URL",
+    "The browser (or proxy) sent a request that this server could not understand",
+    "The server could not verify that you are authorized",
+    "You don't have the permission to access the requested resource",
+];
+
+/// What a failed case sent and what came back: lines of the request begin with `>`, lines of the reply with `<`.
+pub fn exchange(record: &CaseRecord, theme: Theme) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut push = |mark, first: String, headers: &[Header], body: &Body, complete: bool| {
+        let headers = headers.iter().map(|header| header_line(header, theme));
+        let body = body::lines(&body.0, theme);
+        let cut = (!complete).then(|| theme.paint(Role::Faint, "… cut here"));
+        let all = [first].into_iter().chain(headers).chain(body).chain(cut);
+        lines.extend(all.map(|line| format!("{mark} {line}")));
+    };
+    if let Some(sent) = &record.sent {
+        let first = clean(&format!("{} {} {}", sent.method, sent.target, sent.version));
+        push(">", first, &sent.headers, &sent.body, sent.complete);
+    }
+    for (reply, what) in [(&record.reply, ""), (&record.then, "then, to a good CDR: ")] {
+        let Some(reply) = reply else { continue };
+        let first = format!("{what}{}", words(reply));
+        match &reply.response {
+            Some(own) => push("<", first, &own.headers, &own.body, own.complete),
+            None => push("<", first, &[], &Body::default(), true),
+        }
+    }
+    lines
+}
+
+/// The status of a reply and the line of its body that matters, or why there was none.
+fn words(reply: &Reply) -> String {
+    let first = match (reply.status, &reply.failure) {
+        (Some(status), _) => status_words(status),
+        (None, Some(failure)) => clean(&failure.text),
+        (None, None) => "no reply".to_owned(),
+    };
+    let line = reply.line.as_deref().unwrap_or_default();
+    let line = match line.strip_prefix(&first) {
+        Some(rest) => rest.trim_start_matches([':', ' ']),
+        None => line,
+    };
+    if line.is_empty() || STANDARD.iter().any(|text| line.starts_with(text)) {
+        return first;
+    }
+    format!("{first} · {line}")
 }
 
 #[cfg(test)]

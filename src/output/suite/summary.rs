@@ -1,9 +1,10 @@
 //! Renders the summary of the suite: the findings, the remarks, the verdict, and manual checks of what the suite cannot
 //! observe.
 
+use std::borrow::Borrow;
 use std::fmt::Write as _;
 
-use super::evidence::{exchange, words};
+use super::{exchange, words};
 use crate::cdr::Grade;
 use crate::clock::format_duration;
 use crate::error::Exit;
@@ -68,14 +69,11 @@ pub fn summary(summary: &SuiteSummary, theme: Theme, layout: Layout) -> String {
         let _ = write!(out, "\n{heading}, which fail nothing\n");
     }
     for remark in &summary.remarks {
-        let cases = names(remark.cases.iter().map(|name| (*name).to_owned()), layout);
-        let cases = if cases.is_empty() {
-            cases
-        } else {
-            format!(": {cases}")
-        };
-        let text = format!("{}{cases}", clean(&remark.text));
-        let _ = write!(out, "- {}", prose(&text, "  ", layout.width).trim_start());
+        let mut text = clean(&remark.text);
+        if !remark.cases.is_empty() {
+            text.extend([": ", &names(&remark.cases, layout)]);
+        }
+        out += &item(&text, layout.width);
     }
     let _ = write!(out, "\n{}\n", verdict(summary, theme));
     if let Some(comparison) = &summary.baseline {
@@ -88,9 +86,8 @@ pub fn summary(summary: &SuiteSummary, theme: Theme, layout: Layout) -> String {
         let none = if is_empty { ": no failures" } else { "" };
         let _ = writeln!(out, "Against the baseline{none}");
         for (what, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
-            let names = names(list.iter().cloned(), layout);
-            let text = format!("{} {what}: {names}", list.len());
-            let _ = write!(out, "- {}", prose(&text, "  ", layout.width).trim_start());
+            let text = format!("{} {what}: {}", list.len(), names(list, layout));
+            out += &item(&text, layout.width);
         }
     }
     let is_short = summary.failed > 0 && !layout.verbose;
@@ -137,8 +134,8 @@ fn key(record: &CaseRecord) -> String {
     match record.cause {
         Some(Cause::Blocked | Cause::Slow) | None => String::new(),
         _ => {
-            let reply = record.then.as_ref().or(record.reply.as_ref());
-            let mut words = reply.map(|reply| words(reply)).unwrap_or_default();
+            let reply = record.then.as_deref().or(record.reply.as_deref());
+            let mut words = reply.map(words).unwrap_or_default();
             words.retain(|c| !c.is_ascii_digit());
             // Text in double quotes is what the CDR said, and differs from case to case.
             let unquoted: String = words.split('"').step_by(2).collect();
@@ -163,27 +160,21 @@ fn finding(group: &[&CaseRecord], parts: Parts, theme: Theme, layout: Layout) ->
     if parts.heading {
         let _ = writeln!(out, "\n{mark} {cause} {grade}");
     }
-    let then = first.then.as_ref();
-    let then = then.map(|then| format!("then, to a good CDR: {}", words(then)));
+    let reply = first.reply.as_deref().map(words);
+    let then = first.then.as_deref().map(words);
+    let then = then.map(|then| format!("then, to a good CDR: {then}"));
     let got = first.reply.is_none() || first.got.contains([';', ',']);
     let got = got.then(|| clean(&first.got));
     // Received text may have long words, which must not reach column 0 of the next line.
-    for text in first
-        .reply
-        .iter()
-        .map(|reply| words(reply))
-        .chain(then)
-        .chain(got)
-    {
+    for text in [reply, then, got].into_iter().flatten() {
         let _ = writeln!(out, "{}", wrapped(&format!("  {text}"), layout.width));
     }
     let mut push = |text: &str| out.push_str(&prose(&clean(text), "  ", layout.width));
     if let Some(takes) = &first.takes {
         push(&format!("The good CDR is {takes}."));
     }
-    push(&sentence(
-        first.advice.filter(|_| parts.advice).unwrap_or_default(),
-    ));
+    let advice = first.advice.filter(|_| parts.advice);
+    push(&sentence(advice.unwrap_or_default()));
     push(first.why.filter(|_| parts.why).unwrap_or_default());
     let changes = group.len() <= MAX_CHANGES;
     let listed = group.iter().map(|record| match &record.change {
@@ -194,7 +185,8 @@ fn finding(group: &[&CaseRecord], parts: Parts, theme: Theme, layout: Layout) ->
     if !parts.heading {
         let _ = write!(count, " [{}]", first.grade);
     }
-    push(&format!("{count}: {}", names(listed, layout)));
+    let listed: Vec<String> = listed.collect();
+    push(&format!("{count}: {}", names(&listed, layout)));
     let found = first.stored.as_ref().map(|stored| stored.found.as_str());
     if let Some(found) = found.filter(|found| !found.is_empty()) {
         let found = beginning(found, STORED).replace('\n', " ⏎ ");
@@ -208,10 +200,8 @@ fn finding(group: &[&CaseRecord], parts: Parts, theme: Theme, layout: Layout) ->
         let text = format!("    {}", clean(line));
         let _ = writeln!(out, "{}", wrapped(&text, layout.width));
     }
-    for record in group
-        .iter()
-        .take(if layout.verbose { group.len() } else { 1 })
-    {
+    let shown = if layout.verbose { group } else { &group[..1] };
+    for record in shown {
         if layout.verbose {
             out.push_str(&case(record, theme, layout));
         }
@@ -234,8 +224,12 @@ fn case(record: &CaseRecord, theme: Theme, layout: Layout) -> String {
     out
 }
 
-fn names(names: impl Iterator<Item = String>, layout: Layout) -> String {
-    let names: Vec<_> = names.collect();
+/// An item of a list.
+fn item(text: &str, width: usize) -> String {
+    format!("- {}", prose(text, "  ", width).trim_start())
+}
+
+fn names(names: &[impl Borrow<str>], layout: Layout) -> String {
     if layout.verbose || names.len() <= MAX_NAMES + 1 {
         return names.join(", ");
     }
@@ -248,15 +242,10 @@ fn names(names: impl Iterator<Item = String>, layout: Layout) -> String {
 
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
-    let first = letters
-        .next()
-        .map(|c| c.to_uppercase().collect::<String>())
-        .unwrap_or_default();
-    let stop = if text.is_empty() || text.ends_with(['.', '?']) {
-        ""
-    } else {
-        "."
-    };
+    let first = letters.next().into_iter();
+    let first: String = first.flat_map(char::to_uppercase).collect();
+    let is_whole = text.is_empty() || text.ends_with(['.', '?']);
+    let stop = if is_whole { "" } else { "." };
     format!("{first}{}{stop}", letters.as_str())
 }
 
@@ -301,7 +290,7 @@ fn blind_spots(theme: Theme, width: usize) -> String {
         "whether leg b overwrote leg a: run --only post-customer-no-answer, and look for two records of one request_id.",
         "whether a 200 meant anything: run --only get-is-accepted, and look for the CDR.",
     ] {
-        let _ = write!(out, "- {}", prose(text, "  ", width).trim_start());
+        out += &item(text, width);
     }
     out
 }

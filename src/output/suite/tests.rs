@@ -112,7 +112,7 @@ fn a_reply_that_repeats_its_status_says_it_once() {
         let mut record = record("duplicate", "404 Not Found", Some(Cause::Differs));
         let reply = record.reply.as_mut().unwrap();
         reply.line = Some(line.to_owned());
-        evidence::words(reply)
+        super::words(reply)
     };
     let standard = "404 Not Found: The requested URL was not found on the server. If you";
     assert_eq!(words(standard), "404 Not Found");
