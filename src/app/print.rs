@@ -1,5 +1,6 @@
 //! `send --print`: prints the requests of a plan in one of the formats, without sending them.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,21 +21,15 @@ use crate::send::plan::Origin;
 use crate::send::schedule::{Job, Schedule};
 use crate::send::{Plan, replay};
 
-/// A request that the format of `--print` cannot represent is left out, and makes the exit status a failure.
-pub fn run(
+pub fn plan(
     plan: &Arc<Plan>,
     destination: &Destination,
     options: &SendOptions,
     print: Print,
-    mut show: Show,
+    show: Show,
 ) -> Exit {
     let state = show.state();
-    let mut printer = Printer::new(print, options, destination);
-    let (mut left_out, mut first_left_out) = (0_u64, None);
-    let mut separator = "";
-    if print == Print::Har {
-        show.data(&export::har_head());
-    }
+    let mut printer = Printer::new(print, options, destination, show);
     'run: for jobs in Schedule::new(Arc::clone(plan)) {
         let mut since = Duration::ZERO;
         for job in jobs {
@@ -42,54 +37,32 @@ pub fn run(
             for job in job.each_copy() {
                 let cdr = job.cdr.as_ref().map(|cdr| &cdr.json[..]);
                 let at = plan.at.after(since);
-                match printer.text(&job.request, job.origin, &title(&job), cdr, at) {
-                    Ok(text) => {
-                        if print == Print::Har {
-                            show.data(std::mem::replace(&mut separator, export::HAR_SEPARATOR));
-                        }
-                        show.data(&text);
-                    }
-                    Err(reason) => {
-                        left_out += 1;
-                        first_left_out.get_or_insert((job.n, reason));
-                    }
-                }
+                let text = printer.text(&job.request, job.origin, &title(&job), cdr, at);
+                printer.print(|| format!("request {}", job.n), text);
                 if *state.borrow() != StreamState::Open {
                     break 'run;
                 }
             }
         }
     }
-    if print == Print::Har {
-        show.data(export::HAR_TAIL);
-    }
-    let mut exit = printer.finish(options.strict, &mut show);
-    if let Some((n, reason)) = first_left_out {
-        let what = match left_out {
-            1 => format!("request {n} cannot be printed: {reason}"),
-            _ => {
-                format!("{left_out} requests cannot be printed; the first is request {n}: {reason}")
-            }
-        };
-        show.warn(&format!("{what}; --print curl can print this request"));
-        exit = Exit::Failed;
-    }
-    after_output(exit, &mut show)
+    printer.finish()
 }
 
-/// Prints the requests of suite cases, each with its case's name. A request of raw bytes is left out.
-pub fn suite_requests(
+/// The reason why a request of a suite case is left out that is not valid HTTP.
+const RAW: Reason = "only the suite can write its bytes";
+
+/// Prints the requests of suite cases, each with its case's name.
+pub fn suite(
     cases: &[(&'static str, Option<Request>)],
     at: Timestamp,
     destination: &Destination,
     options: &SendOptions,
     print: Print,
-    mut show: Show,
+    show: Show,
 ) -> Exit {
-    let mut printer = Printer::new(print, options, destination);
-    let mut failed = false;
+    let mut printer = Printer::new(print, options, destination, show);
     for (name, request) in cases {
-        let request = request.as_ref().ok_or("only the suite can write its bytes");
+        let request = request.as_ref().ok_or(RAW);
         let text = request.and_then(|request| {
             let masked = options.mask.then(|| secret::masked_request(request));
             let shown = masked.as_ref().unwrap_or(request);
@@ -98,69 +71,99 @@ pub fn suite_requests(
             let cdr = Value::Object(fields.collect()).to_string();
             printer.text(request, Origin::Template, name, Some(cdr.as_bytes()), at)
         });
-        match text {
-            Ok(text) => show.data(&text),
-            Err(reason) => {
-                show.warn(&format!("a request of {name} is left out: {reason}"));
-                failed = true;
-            }
-        }
+        printer.print(|| format!("the request of {name}"), text);
     }
-    let exit = printer.finish(options.strict, &mut show);
-    after_output(if failed { Exit::Failed } else { exit }, &mut show)
+    printer.finish()
 }
 
-struct Printer {
+struct Printer<'a> {
     print: Print,
+    options: &'a SendOptions,
+    show: Show,
     /// The scheme, userinfo and authority of the destination.
     origin: String,
-    is_masked: bool,
     shows_secrets: bool,
-    curl_flags: Vec<String>,
-    is_ndjson: bool,
-    /// The number of verdicts.
-    n: u64,
-    departures: u64,
+    printed: u64,
+    departures: usize,
+    left_out: u64,
+    first_left_out: Option<(String, Reason)>,
 }
 
-impl Printer {
-    fn new(print: Print, options: &SendOptions, destination: &Destination) -> Self {
-        let (masked, typed) = (&destination.masked, &destination.typed);
-        let url = if options.mask { masked } else { typed };
+impl<'a> Printer<'a> {
+    fn new(print: Print, options: &'a SendOptions, to: &Destination, mut show: Show) -> Self {
+        let url = if options.mask { &to.masked } else { &to.typed };
         let authority = url.find("://").map_or(0, |at| at + 3);
         let path = url[authority..].find(['/', '?']);
-        let end = path.map_or(url.len(), |at| authority + at);
-        let mut curl_flags = Vec::new();
-        if options.insecure {
-            curl_flags.push("-k".to_owned());
-        }
-        if let Some(path) = &options.cacert {
-            curl_flags.extend(["--cacert".to_owned(), path.display().to_string()]);
+        let origin = &url[..path.map_or(url.len(), |at| authority + at)];
+        if print == Print::Har {
+            show.data(&export::har_head());
         }
         Self {
             print,
-            origin: url[..end].to_owned(),
-            is_masked: options.mask,
+            options,
+            show,
+            origin: origin.to_owned(),
             shows_secrets: !matches!(print, Print::Json | Print::Verdict)
-                && !masked.starts_with(&url[..end]),
-            curl_flags,
-            is_ndjson: options.output_options.ndjson(),
-            n: 0,
+                && !to.masked.starts_with(origin),
+            printed: 0,
             departures: 0,
+            left_out: 0,
+            first_left_out: None,
         }
+    }
+
+    /// A request that the format cannot represent is left out, and makes the exit status a failure.
+    fn print(&mut self, name: impl FnOnce() -> String, text: Result<String, Reason>) {
+        match text {
+            Ok(text) => {
+                if self.print == Print::Har && self.printed > 0 {
+                    self.show.data(export::HAR_SEPARATOR);
+                }
+                self.printed += 1;
+                self.show.data(&text);
+            }
+            Err(reason) => {
+                self.left_out += 1;
+                self.first_left_out.get_or_insert_with(|| (name(), reason));
+            }
+        }
+    }
+
+    fn finish(mut self) -> Exit {
+        if self.print == Print::Har {
+            self.show.data(export::HAR_TAIL);
+        }
+        self.show.flush();
+        if self.shows_secrets {
+            let what = "the printed requests contain passwords or tokens; --mask masks them";
+            self.show.remark(what);
+        }
+        let mut exit = Exit::Success;
+        if self.options.strict && self.departures > 0 {
+            exit = Exit::Failed;
+        }
+        if let Some((name, reason)) = self.first_left_out {
+            let what = match self.left_out {
+                1 => format!("{name} cannot be printed: {reason}"),
+                n => format!("{n} requests cannot be printed; the first is {name}: {reason}"),
+            };
+            let hint = match reason {
+                RAW => "",
+                _ => "; --print curl can print this request",
+            };
+            self.show.warn(&(what + hint));
+            exit = Exit::Failed;
+        }
+        after_output(exit, &mut self.show)
     }
 
     /// The verdict of `listen` on a request, as a line or a record.
     fn verdict(&mut self, request: &Request) -> String {
         let Judgement { verdict, fields } = respond::judge(request);
-        let departures = verdict
-            .remarks
-            .iter()
-            .filter(|remark| remark.code.departs());
-        self.departures += departures.count() as u64;
-        self.n += 1;
-        let n = self.n;
-        if self.is_ndjson {
+        let departures = verdict.remarks.iter().filter(|it| it.code.departs());
+        self.departures += departures.count();
+        let n = self.printed + 1;
+        if self.options.output_options.ndjson() {
             let record = json!({"n": n, "verdict": verdict});
             return String::from_utf8(ndjson::line("verdict", &record)).unwrap_or_default();
         }
@@ -169,17 +172,6 @@ impl Printer {
             line.extend([SEPARATOR, "! ", &respond::sentence(remark)]);
         }
         line + "\n"
-    }
-
-    fn finish(&self, strict: bool, show: &mut Show) -> Exit {
-        show.flush();
-        if self.shows_secrets {
-            show.remark("the printed requests contain passwords or tokens; --mask masks them");
-        }
-        if strict && self.departures > 0 {
-            return Exit::Failed;
-        }
-        Exit::Success
     }
 
     /// `cdr` is the JSON of a request without a body. `at` is the time at which `send` would deliver the request, for
@@ -193,10 +185,12 @@ impl Printer {
         at: Timestamp,
     ) -> Result<String, Reason> {
         let masked = secret::masked_request(request);
-        let has_secrets = masked != *request;
-        let request = if self.is_masked { &masked } else { request };
-        self.shows_secrets |=
-            has_secrets && !self.is_masked && !matches!(self.print, Print::Json | Print::Verdict);
+        let (mask, is_content) = (
+            self.options.mask,
+            matches!(self.print, Print::Json | Print::Verdict),
+        );
+        self.shows_secrets |= !mask && !is_content && masked != *request;
+        let request = if mask { &masked } else { request };
         let is_captured = origin == Origin::Capture;
         // Captured requests lose their hop-by-hop headers: the tool that sends the printed request adds its own.
         let stripped = is_captured.then(|| replay::strip_hop_by_hop(request));
@@ -206,16 +200,23 @@ impl Printer {
                 let cdr = cdr.filter(|_| request.body.is_empty());
                 ndjson::one_line(cdr.unwrap_or(&request.body.0)) + "\n"
             }
-            // The printed curl command disables curl's defaults where these would change the request.
-            Print::Curl => {
-                let flags: Vec<&str> = self.curl_flags.iter().map(String::as_str).collect();
-                export::curl(request, &self.origin, &flags, is_captured) + "\n"
-            }
+            Print::Curl => self.curl(request, is_captured) + "\n",
             Print::Http => export::http_file_request(end_to_end, &self.origin, title)?,
             Print::Har => export::har_entry(request, &self.origin, at, title)?,
             Print::Verdict => self.verdict(request),
             Print::Vegeta => export::vegeta_target(end_to_end, &self.origin)? + "\n",
         })
+    }
+
+    /// The printed curl command disables curl's defaults where these would change the request.
+    fn curl(&self, request: &Request, is_captured: bool) -> String {
+        let mut flags = Vec::new();
+        if self.options.insecure {
+            flags.push("-k");
+        }
+        let cacert = self.options.cacert.as_deref().map(Path::to_string_lossy);
+        flags.extend(cacert.iter().flat_map(|path| ["--cacert", &**path]));
+        export::curl(request, &self.origin, &flags, is_captured)
     }
 }
 

@@ -4,12 +4,10 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::rc::Rc;
 
-use super::print::suite_requests;
 use super::signals::Signals;
 use super::transmit::{announce, client_options, headers};
-use super::{Session, files, send_output};
-use crate::cli::send::{Print, SendOptions};
-use crate::cli::values::of_flag;
+use super::{Session, files, print, send_output};
+use crate::cli::send::SendOptions;
 use crate::clock::Clock;
 use crate::error::{Error, Exit};
 use crate::net::Destination;
@@ -26,22 +24,11 @@ pub async fn run(options: &SendOptions) -> Result<Exit, Error> {
         None => at_a_free_port()?,
     };
     let mut show = send_output(options, None)?;
-    if let Some(print) = options.print {
-        if matches!(print, Print::Har | Print::Vegeta) {
-            let what = "--suite --print writes json, curl or http";
-            return Err(Error::Usage(what.to_owned()));
-        }
-        let suite_options = suite_options(options, &destination)?;
+    let suite_options = suite_options(options, &destination)?;
+    if let Some(how) = options.print {
         let cases = suite::requests(&suite_options, &destination)?;
         let at = suite_options.at;
-        return Ok(suite_requests(
-            &cases,
-            at,
-            &destination,
-            options,
-            print,
-            show,
-        ));
+        return Ok(print::suite(&cases, at, &destination, options, how, show));
     }
     let junit = options.junit.as_deref();
     let report = junit.map(files::create).transpose()?;
@@ -52,7 +39,6 @@ pub async fn run(options: &SendOptions) -> Result<Exit, Error> {
         let place = destination.place();
         show.warn(&format!("{place} is another machine, and the suite sends malformed and hostile requests: test only your own handlers"));
     }
-    let suite_options = suite_options(options, &destination)?;
     if let Some(program) = options.handler.first() {
         let (program, port) = (program.to_string_lossy(), destination.port());
         show.remark_to_a_person(&format!("starting {program} with PORT={port}"));
@@ -112,8 +98,9 @@ fn read_back(
     let filled = |text: &String| text.replace("{port}", &destination.port().to_string());
     let source = match (&options.read_back, &options.read_back_cmd) {
         (Some(url), _) => {
-            let url = of_flag("--read-back", &filled(url), Destination::parse);
-            ReadBackSource::Url(Box::new(url.map_err(Error::Usage)?))
+            let url = Destination::parse(&filled(url));
+            let url = url.map_err(|what| Error::Usage(format!("--read-back: {what}")))?;
+            ReadBackSource::Url(Box::new(url))
         }
         (None, Some(command)) => {
             let command = filled(command);
@@ -135,14 +122,12 @@ fn suite_options(options: &SendOptions, destination: &Destination) -> Result<Sui
     for guard in &options.guard {
         guard.check(destination, &headers).map_err(Error::Usage)?;
     }
+    let max_latency = options.expectation.max_latency;
     Ok(SuiteOptions {
         only: options.only.clone(),
         skip: options.skip.clone(),
         methods: options.method,
-        max_latency: options
-            .expectation
-            .max_latency
-            .unwrap_or(suite::USUAL_MAX_LATENCY),
+        max_latency: max_latency.unwrap_or(suite::USUAL_MAX_LATENCY),
         seed: options.seed,
         at: options.at.unwrap_or_else(|| Clock::start().now()),
         account: options.account.clone(),

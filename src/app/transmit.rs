@@ -37,8 +37,8 @@ pub async fn run(options: &SendOptions, destination: &Destination) -> Result<Exi
     let mut plan = prepare(options, destination, clock, &mut show)?;
     allow(&mut plan, options, destination, &mut show)?;
     let plan = Arc::new(plan);
-    if let Some(print) = options.print {
-        return Ok(print::run(&plan, destination, options, print, show));
+    if let Some(how) = options.print {
+        return Ok(print::plan(&plan, destination, options, how, show));
     }
     let transport = transport(options, destination, &mut show)?;
     let (output, session) = Session::start(show, Signals::new(false));
