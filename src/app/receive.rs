@@ -1,11 +1,9 @@
 //! `listen`: prepares the ports and files, starts the child processes, and shows requests until it stops.
 
-mod prepare;
-
-pub use prepare::bind;
-
 use std::convert::Infallible;
+use std::fs::File;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,34 +14,35 @@ use tokio_util::sync::CancellationToken;
 
 use super::Session;
 use super::children::{self, Children, run_command};
-use super::files;
+use super::files::{self, ReadyFile};
 use super::signals::Signals;
+use crate::cdr::schema;
 use crate::cli::listen::ListenOptions;
 use crate::clock::Clock;
 use crate::error::{Error, Exit, Stop};
+use crate::listen::capture::Capture;
 use crate::listen::event::{Ending, Event};
+use crate::listen::forward::Forward;
 use crate::listen::history::History;
 use crate::listen::inspector::access::Token;
 use crate::listen::inspector::{self, About};
 use crate::listen::tunnel::Open;
 use crate::listen::{self, Options, respond};
 use crate::net::client::{Client, ClientOptions};
+use crate::net::secret::masked_url;
 use crate::net::{Destination, Header, Request};
 use crate::output::queue::{OutputQueue, StreamState};
 use crate::output::retries::{self, Run};
 use crate::output::{OutputOptions, Show};
 use crate::process;
-use prepare::{Prepared, prepare, startup_notes};
 
 /// `listen --healthcheck`: succeeds if the listener at `destination` answers with a 2xx.
 pub async fn healthcheck(destination: &Destination, output: OutputOptions) -> Result<Exit, Error> {
     let client = Client::new(destination, &ClientOptions::default())?;
     let agent = Header::from_static("User-Agent", respond::HEALTHCHECK);
     let path = destination.target().split('?').next().unwrap_or_default();
-    let response = client
-        .send(&Request::new("GET", path, vec![agent], ""))
-        .await;
-    let why = match response {
+    let request = Request::new("GET", path, vec![agent], "");
+    let why = match client.send(&request).await {
         Ok(response) if response.status / 100 == 2 => return Ok(Exit::Success),
         Ok(response) => format!("answered {}", response.status),
         Err(failure) => failure.text,
@@ -69,11 +68,8 @@ pub async fn run(given: &ListenOptions) -> Result<Exit, Error> {
     let Some(children) = children else {
         show.warn("--timeout ended before the tunnel was ready");
         let is_reached = prepared.options.expected.is_reached(0);
-        return Ok(if is_reached {
-            Exit::Success
-        } else {
-            Exit::TimedOut
-        });
+        let reached = is_reached.then_some(Exit::Success);
+        return Ok(reached.unwrap_or(Exit::TimedOut));
     };
     prepared.options.timeout = timeout.map(|timeout| timeout.saturating_sub(began.elapsed()));
     // The ready file is written once the port is bound: the kernel queues connections made from then on.
@@ -206,4 +202,96 @@ async fn watch_tunnel(
         let _ = output.received(Event::Warning(end));
     }
     std::future::pending().await
+}
+
+struct Prepared {
+    options: Options,
+    listener: TcpListener,
+    address: SocketAddr,
+    /// The inspector's port is bound by `prepare`, and served only when the listener runs.
+    inspector: Option<(TcpListener, Token)>,
+    report: Option<File>,
+    ready: Option<ReadyFile>,
+}
+
+async fn prepare(given: &ListenOptions, show: &mut Show) -> Result<Prepared, Error> {
+    let named = [&given.ready_file, &given.report, &given.save];
+    let named: Vec<&Path> = named.into_iter().flatten().map(AsRef::as_ref).collect();
+    files::distinct(&named)?;
+    // The ready file of an earlier run is removed before the port is bound, since a script could read the old URL.
+    let ready = given.ready_file.clone().map(ReadyFile::take).transpose()?;
+    let listener = bind(&given.host, given.port, "--port").await?;
+    let address = listener.local_addr().map_err(Error::Start)?;
+    let mut options = given.listener();
+    let mut inspector = None;
+    if let Some(port) = given.inspect {
+        let listener = bind("127.0.0.1", port, "--inspect").await?;
+        let address = listener.local_addr().map_err(Error::Start)?;
+        let token = Token::fresh().map_err(Error::Start)?;
+        options.inspect = Some(inspector::url(address, &token));
+        inspector = Some((listener, token));
+    }
+    let forward = |destination| Forward::new(destination, address, &ClientOptions::default());
+    options.forward = given.destination.clone().map(forward).transpose()?;
+    // A forwarded request takes a second file descriptor, and the inspector's browsers need descriptors, too.
+    let each = 1 + usize::from(options.forward.is_some()) + usize::from(inspector.is_some());
+    options.limits = options.limits.within(process::descriptors(), each);
+    if let Some(path) = &given.save {
+        let (capture, warnings) = Capture::open(path, given.redact)?;
+        for warning in &warnings {
+            show.warn(warning);
+        }
+        options.capture = Some(capture);
+    }
+    let report = given.report.as_deref().map(files::open_report);
+    options.public_url = given.public_url.as_deref().map(masked_url);
+    Ok(Prepared {
+        options,
+        listener,
+        address,
+        inspector,
+        report: report.transpose()?,
+        ready,
+    })
+}
+
+fn startup_notes(given: &ListenOptions, prepared: &Prepared, show: &mut Show) {
+    for expected in &prepared.options.expected.fields {
+        let field = &expected.field;
+        if schema::documented(field).is_none() {
+            show.warn(&format!("--expect {field}: {}", schema::unknown(field)));
+        }
+    }
+    if !prepared.address.ip().is_loopback() {
+        show.warn("any machine that reaches this address can send requests");
+    }
+    let options = &prepared.options;
+    if let Some(forward) = &options.forward {
+        show.remark_to_a_person(&format!("forwarding to {}", forward.destination));
+    }
+    if let Some(capture) = &options.capture {
+        show.remark_to_a_person(&capture.purpose());
+    }
+    if !options.faults.are_off() {
+        show.remark_to_a_person(&format!("injecting faults: {}", options.faults));
+    }
+    if let Some(seed) = given.drawn_seed {
+        show.remark(&format!("seed {seed}: repeat this run with --seed {seed}"));
+    }
+}
+
+/// An error of `bind` names the address and the flag of the port.
+pub async fn bind(host: &str, port: u16, flag: &'static str) -> Result<TcpListener, Error> {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let address = if bare.contains(':') {
+        format!("[{bare}]:{port}")
+    } else {
+        format!("{bare}:{port}")
+    };
+    let bound = TcpListener::bind((bare, port)).await;
+    bound.map_err(|source| Error::Bind {
+        address,
+        flag,
+        source,
+    })
 }
