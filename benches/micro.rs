@@ -113,9 +113,9 @@ fn mixture(methods: Methods) -> Plan {
             methods,
             ..RequestTemplate::default()
         },
-        rounds: None,
-        duration: None,
         schedule: ScheduleOptions {
+            count: None,
+            duration: Some(Duration::MAX),
             rate: None,
             concurrency: 1,
             speed: None,
@@ -132,7 +132,6 @@ fn mixture(methods: Methods) -> Plan {
             schedule: Vec::new(),
         },
         expectation: Expectation::default(),
-        compare: false,
         seed,
         at: moment(),
         shown_url: String::new(),

@@ -1,9 +1,10 @@
-//! Parses arguments and environment variables with clap. Reads no files and opens no sockets.
+//! Parses arguments and environment variables with clap, and adds advice to its errors. Reads no files and opens no
+//! sockets.
 
-mod advice;
 pub mod generate;
 mod help;
 pub mod listen;
+mod repeat;
 pub mod send;
 pub mod values;
 
@@ -11,18 +12,18 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io::{ErrorKind, Write as _};
 
-use clap::builder::BoolishValueParser;
+use clap::builder::{BoolishValueParser, StyledStr};
 use clap::error::{ContextKind, ContextValue, ErrorKind as Refusal};
 use clap::parser::ValueSource;
 use clap::{
-    ArgAction, ColorChoice, Command, CommandFactory as _, FromArgMatches as _, Id, Parser,
+    Arg, ArgAction, ColorChoice, Command, CommandFactory as _, FromArgMatches as _, Id, Parser,
     Subcommand,
 };
 
 use crate::error::Exit;
 use crate::net::Destination;
+use crate::net::secret::masked_url;
 use crate::untrusted::{clean_lines, disturbs};
-use advice::variable;
 use generate::Generate;
 
 #[derive(Debug, Parser)]
@@ -73,7 +74,7 @@ pub fn command() -> Command {
 
 /// The first of the `arguments` is the program's name; environment variables supply the flags that are not given.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, clap::Error> {
-    let arguments = advice::with_help_flag(arguments.into_iter().collect());
+    let arguments = with_help_flag(arguments.into_iter().collect());
     let command = Cli::command().color(color(&arguments));
     let given = given(&arguments);
     let mut command = with_environment(command, &given);
@@ -82,13 +83,13 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     }
     let matches = command
         .try_get_matches_from_mut(&arguments)
-        .map_err(|error| advice::advised(error, &command, &given, &arguments))?;
+        .map_err(|error| advised(error, &command, &given, &arguments))?;
     let cli = Cli::from_arg_matches(&matches)?;
     if cli.url.is_some() && cli.generate.is_none() {
         let mut error = clap::Error::new(Refusal::UnknownArgument).with_cmd(&command);
         let flag = ContextValue::String("--url".to_owned());
         error.insert(ContextKind::InvalidArg, flag);
-        return Err(advice::advised(error, &command, &given, &arguments));
+        return Err(advised(error, &command, &given, &arguments));
     }
     let invalid = |text: String| {
         clap::Error::raw(Refusal::ValueValidation, format!("{text}\n")).with_cmd(&command)
@@ -110,8 +111,9 @@ fn generate(what: Generate, url: Option<&str>) -> Result<Invocation, String> {
     if url.is_some() && what != Generate::Openapi {
         return Err("--url goes with --generate openapi only".to_owned());
     }
-    let url = url.map(|url| values::of_flag("--url", url, Destination::parse));
-    Ok(Invocation::Generate(what, url.transpose()?.map(Box::new)))
+    let url = url.map(Destination::parse).transpose();
+    let url = url.map_err(|what| format!("--url: {what}"))?;
+    Ok(Invocation::Generate(what, url.map(Box::new)))
 }
 
 /// clap's help goes to standard output, usage errors to standard error. A closed pipe is no failure. A message with
@@ -218,4 +220,86 @@ fn overridden(mode: &Command, given: &BTreeSet<Id>) -> BTreeSet<Id> {
         }
     }
     overridden
+}
+
+/// `telecmi-cdr help send` and `telecmi-cdr send help` are read as `telecmi-cdr send --help`.
+fn with_help_flag(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let is_mode = |word: &OsString| word == "send" || word == "listen";
+    match &arguments[..] {
+        [_, help, mode] if help == "help" && is_mode(mode) => arguments.swap(1, 2),
+        [_, mode, help] if help == "help" && is_mode(mode) => {}
+        [_, help] if help == "help" => {}
+        _ => return arguments,
+    }
+    arguments.pop();
+    arguments.push("--help".into());
+    arguments
+}
+
+/// Adds advice to clap's error: the mode of a flag before the mode, and the environment variable of a wrong value.
+fn advised(
+    mut error: clap::Error,
+    command: &Command,
+    given: &BTreeSet<Id>,
+    arguments: &[OsString],
+) -> clap::Error {
+    let first = arguments.get(1).map(|word| word.to_string_lossy());
+    let is_before_mode = first.is_some_and(|word| word.starts_with('-'));
+    if let Some(ContextValue::StyledStrs(mut tips)) = error.remove(ContextKind::Suggested) {
+        // clap suggests `-- --flag` for an unknown flag of `listen`, which would run a program of that name.
+        tips.retain(|tip| !tip.to_string().contains("' as a value, use '"));
+        suggest(&mut error, tips);
+    }
+    let word = |error: &clap::Error, kind| match error.get(kind) {
+        Some(ContextValue::String(word)) => Some(word.clone()),
+        _ => None,
+    };
+    for kind in [ContextKind::InvalidSubcommand, ContextKind::InvalidArg] {
+        let Some(url) = word(&error, kind).filter(|word| word.contains([':', '/'])) else {
+            continue;
+        };
+        error.insert(kind, ContextValue::String(masked_url(&url)));
+        if kind == ContextKind::InvalidSubcommand {
+            let tip = "to send to a URL, run: telecmi-cdr send --url URL";
+            suggest(&mut error, vec![tip.into()]);
+        }
+    }
+    let Some(flag) = word(&error, ContextKind::InvalidArg) else {
+        return error;
+    };
+    let long = flag.split([' ', '=']).next().unwrap_or_default();
+    let long = long.trim_start_matches('-');
+    let is_named = |flag: &Arg| {
+        let short = flag.get_short().map(String::from);
+        flag.get_long() == Some(long) || short.as_deref() == Some(long)
+    };
+    let of = |mode: &&Command| mode.get_arguments().any(is_named);
+    match error.kind() {
+        Refusal::UnknownArgument if is_before_mode => {
+            let modes = command.get_subcommands().filter(of).map(Command::get_name);
+            let tips = modes.map(|mode| {
+                format!("the flag belongs to a mode: telecmi-cdr {mode} {flag}").into()
+            });
+            suggest(&mut error, tips.collect());
+        }
+        Refusal::ValueValidation | Refusal::InvalidValue
+            if !is_before_mode && !given.contains(long.replace('-', "_").as_str()) =>
+        {
+            let variable = ContextValue::String(variable(long));
+            error.insert(ContextKind::InvalidArg, variable);
+        }
+        _ => {}
+    }
+    error
+}
+
+fn suggest(error: &mut clap::Error, tips: Vec<StyledStr>) {
+    if !tips.is_empty() {
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+    }
+}
+
+/// The environment variable of a flag.
+fn variable(long: &str) -> String {
+    format!("TELECMI_CDR_{}", long.to_uppercase().replace('-', "_"))
 }

@@ -107,12 +107,9 @@ pub fn prepare(
     Ok(Plan {
         content,
         template,
-        rounds: options.rounds(),
-        duration: options.duration,
         schedule: options.schedule,
         retry: options.retry.clone(),
         expectation: options.expectation.clone(),
-        compare: options.compare,
         shown_url: destination.to_string(),
         seed,
         at,
@@ -133,7 +130,7 @@ fn announce_replay(
     if captured.clone().next().is_none() {
         return Ok(());
     }
-    if options.compare {
+    if options.expectation.compare {
         let what = "--compare needs CDRs sent by POST and by GET, but captured requests keep their \
             method: leave out --compare";
         return Err(Error::Usage(what.to_owned()));
@@ -199,7 +196,7 @@ fn allow(
     destination: &Destination,
     show: &mut Show,
 ) -> Result<(), Error> {
-    if options.print.is_some() && plan.rounds.is_none() {
+    if options.print.is_some() && plan.schedule.rounds().is_none() {
         let what = "the requests of a --duration cannot be printed, because their number is \
             unknown: use --count";
         return Err(Error::Usage(what.to_owned()));
@@ -208,7 +205,7 @@ fn allow(
         return Ok(());
     }
     let rate = plan.schedule.rate.unwrap_or(MAX_PER_SECOND);
-    let in_time = plan.duration.map(|span| rate * span.as_secs_f64());
+    let in_time = plan.schedule.duration.map(|span| rate * span.as_secs_f64());
     #[expect(clippy::cast_precision_loss, reason = "a comparison with ten thousand")]
     let counted = plan.most_deliveries().map(|n| n as f64);
     let limits = counted.into_iter().chain(in_time);

@@ -9,7 +9,6 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 
-use super::advice::named;
 use super::{help, values};
 use crate::listen::fault::{Delay, Fault, Faults};
 use crate::listen::respond::ResponsePolicy;
@@ -164,21 +163,17 @@ fn without_port(host: &str) -> Result<(), String> {
 impl ListenOptions {
     /// Flag values that may hold secrets are parsed here instead of by clap, whose errors would quote them.
     pub(super) fn check(&mut self, matches: &ArgMatches) -> Result<(), String> {
-        without_port(&self.host).map_err(|what| format!("{}: {what}", named(matches, "--host")))?;
-        let flag = named(matches, "--header");
-        let header = |text: &String| values::of_flag(&flag, text, values::header);
+        values::of_flag(matches, "--host", &self.host, without_port)?;
+        let header = |text: &String| values::of_flag(matches, "--header", text, values::header);
         self.headers = self.header.iter().map(header).collect::<Result<_, _>>()?;
-        let flag = named(matches, "--forward-to");
-        let forward_to = |url: &String| values::of_flag(&flag, url, Destination::parse);
-        self.destination = self.forward_to.as_ref().map(forward_to).transpose()?;
-        let flag = named(matches, "--healthcheck");
-        let healthcheck = |url: &String| values::of_flag(&flag, url, Destination::parse);
-        self.checked = self.healthcheck.as_ref().map(healthcheck).transpose()?;
-        if let Some(url) = &mut self.public_url {
-            let flag = named(matches, "--public-url");
-            let parsed = values::of_flag(&flag, url, Destination::parse)?;
-            parsed.typed.clone_into(url);
-        }
+        let url = |flag, url: &Option<String>| {
+            let read = |url: &String| values::of_flag(matches, flag, url, Destination::parse);
+            url.as_ref().map(read).transpose()
+        };
+        self.destination = url("--forward-to", &self.forward_to)?;
+        self.checked = url("--healthcheck", &self.healthcheck)?;
+        let public_url = url("--public-url", &self.public_url)?;
+        self.public_url = public_url.map(|url| url.typed);
         let is_stdout =
             |path: &Option<PathBuf>| path.as_ref().is_some_and(|path| path.as_os_str() == "-");
         if is_stdout(&self.save) {

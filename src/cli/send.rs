@@ -1,17 +1,15 @@
-//! The flags of `send`, with their defaults.
-
-mod check;
-mod command;
+//! The flags of `send`, with their defaults, and the values that depend on several flags.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{ArgGroup, Args, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{ArgGroup, ArgMatches, Args, ValueEnum};
 
-use super::help;
 use super::values::HeaderSource;
+use super::{help, repeat, values};
 use crate::cdr::Shape;
 use crate::cdr::account::AccountOptions;
 use crate::cdr::scenarios::{self, CATALOGUE, CallIds, GROUPS, ScenarioChoice};
@@ -26,6 +24,7 @@ use crate::send::edit::Edit;
 use crate::send::expect::Expectation;
 use crate::send::plan::Methods;
 use crate::send::schedule::ScheduleOptions;
+use crate::suite;
 use crate::suite::guards::Guard;
 
 /// The values of `--print`; shell completions show the variants' doc comments.
@@ -44,6 +43,9 @@ pub enum Print {
     /// The verdict of listen on each request, one a line
     Verdict,
 }
+
+/// `send --print` without `--url` prints requests to a `listen` on its default port; errors name this URL too.
+const LISTENER: &str = "http://127.0.0.1:8237/webhook/cdr";
 
 const TARGET: &str = "Target";
 const SUITE: &str = "Suite";
@@ -176,12 +178,6 @@ pub struct SendOptions {
     #[arg(long, value_name = "TIME", help_heading = CONTENT)]
     pub at: Option<Timestamp>,
 
-    /// Number of calls of each scenario
-    #[arg(short = 'n', long, value_name = "N", value_parser = parse::count, help_heading = DELIVERY)]
-    count: Option<u64>,
-    /// Repeat the scenarios or the file for this long
-    #[arg(long, value_name = "D", value_parser = parse::some_time, help_heading = DELIVERY)]
-    pub duration: Option<Duration>,
     #[command(flatten, next_help_heading = DELIVERY)]
     pub schedule: ScheduleOptions,
     #[command(flatten)]
@@ -192,9 +188,6 @@ pub struct SendOptions {
 
     #[command(flatten, next_help_heading = CHECKS)]
     pub expectation: Expectation,
-    /// With --method both: fail if the answers to POST and GET differ
-    #[arg(long, help_heading = CHECKS, conflicts_with_all = ["shuffle", "late"])]
-    pub compare: bool,
 
     /// Print the CDRs instead of sending them
     #[arg(long, help_heading = OUTPUT, conflicts_with = "demo")]
@@ -240,10 +233,6 @@ fn scenario_names() -> impl TypedValueParser<Value = String> {
 }
 
 impl SendOptions {
-    pub(crate) fn rounds(&self) -> Option<u64> {
-        self.count.or(self.duration.is_none().then_some(1))
-    }
-
     pub(crate) fn scenarios(&self) -> Vec<ScenarioChoice> {
         let names: Vec<&str> = match (self.click2call, self.scenario.is_empty()) {
             (true, _) => vec!["click2call"],
@@ -251,5 +240,99 @@ impl SendOptions {
             (false, false) => self.scenario.iter().map(String::as_str).collect(),
         };
         names.into_iter().flat_map(scenarios::choices).collect()
+    }
+
+    /// Flag values that may hold secrets are parsed here instead of by clap, whose errors would quote them.
+    pub(super) fn check(
+        &mut self,
+        matches: &ArgMatches,
+        arguments: &[OsString],
+    ) -> Result<(), String> {
+        if self.list_scenarios || self.list_cases {
+            return Ok(());
+        }
+        let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        let url_is_given = is_given("url") || is_given("bare_url");
+        self.url = self.bare_url.take().or(self.url.take());
+        // `--url` on the command line overrides the environment variable `TELECMI_CDR_DEMO`.
+        self.demo &= is_given("demo") || !url_is_given;
+        self.method_was_said = matches.value_source("method") != Some(ValueSource::DefaultValue);
+        if self.schedule.race > 1 && self.retry.retries > 0 {
+            let what = "--race cannot be used with --retry, because the copies of a race are sent \
+                once: leave out --retry";
+            return Err(what.to_owned());
+        }
+        self.print = self.print.or(self.dry_run.then_some(Print::Json));
+        if (self.demo || self.suite) && !self.method_was_said {
+            self.method = Methods::Both;
+        }
+        if self.expectation.compare && self.method != Methods::Both {
+            let what = "--compare compares the replies to POST and GET: add --method both";
+            return Err(what.to_owned());
+        }
+        if self.suite {
+            let fuzz = suite::fuzz::cases(self.fuzz, self.seed);
+            suite::select(&self.only, &self.skip, self.method, &fuzz)?;
+        }
+        let header =
+            |text: &String| values::of_flag(matches, "--header", text, values::header_source);
+        self.headers = self.header.iter().map(header).collect::<Result<_, _>>()?;
+        self.destination = self.destination(matches, url_is_given)?;
+        self.edits = self.edits(matches);
+        let own = arguments.len() - self.handler.len();
+        let own = own - usize::from(!self.handler.is_empty());
+        // A suite's command is a part of its records and reports, in which secrets are always masked.
+        let given = &arguments[..own];
+        let masked = repeat::command(given, self.suite, true);
+        let command = repeat::command(given, self.suite, self.suite || self.mask);
+        self.repeat = Repeat {
+            has_secrets: command != masked,
+            command,
+        };
+        self.handler_command = repeat::quoted_words(&arguments[own..]);
+        Ok(())
+    }
+
+    /// clap groups values by flag: `--set`, `--set-json` and `--unset` are merged by their index on the command line.
+    fn edits(&self, matches: &ArgMatches) -> Vec<Edit> {
+        let flags = [
+            ("set", &self.set),
+            ("set_json", &self.set_json),
+            ("unset", &self.unset),
+        ];
+        let places =
+            flags.map(|(id, edits)| matches.indices_of(id).into_iter().flatten().zip(edits));
+        let mut edits: Vec<(usize, &Edit)> = places.into_iter().flatten().collect();
+        edits.sort_by_key(|(place, _)| *place);
+        edits.into_iter().map(|(_, edit)| edit.clone()).collect()
+    }
+
+    fn destination(
+        &self,
+        matches: &ArgMatches,
+        url_is_given: bool,
+    ) -> Result<Option<Destination>, String> {
+        let url = match &self.url {
+            _ if self.demo && url_is_given => {
+                let what = "--demo starts its own receiver: leave out --url, or leave out --demo";
+                return Err(what.to_owned());
+            }
+            _ if self.demo => return Ok(None),
+            Some(url) => url,
+            None if self.print.is_some() => LISTENER,
+            None if !self.handler.is_empty() => return Ok(None),
+            None if self.suite => {
+                let what = "--suite needs the URL of your handler: add --url URL; or the command that starts it: -- CMD";
+                return Err(what.to_owned());
+            }
+            None => {
+                return Err(format!(
+                    "no destination: add --url with the URL of your handler, like \
+                     http://localhost:5000/webhook/cdr;\n`telecmi-cdr listen` listens at \
+                     {LISTENER}, and --demo has a receiver of its own"
+                ));
+            }
+        };
+        values::of_flag(matches, "--url", url, Destination::parse).map(Some)
     }
 }

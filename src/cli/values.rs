@@ -2,6 +2,10 @@
 
 use std::path::PathBuf;
 
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+
+use super::variable;
 use crate::net::{Destination, Header};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,12 +15,21 @@ pub enum HeaderSource {
     File(PathBuf),
 }
 
+/// Reads the value of a flag. The error begins with the flag, or with the environment variable if the value comes from
+/// there.
 pub fn of_flag<T>(
+    matches: &ArgMatches,
     flag: &str,
     text: &str,
     read: fn(&str) -> Result<T, String>,
 ) -> Result<T, String> {
-    read(text).map_err(|what| format!("{flag}: {what}"))
+    read(text).map_err(|what| {
+        let id = flag.trim_start_matches('-').replace('-', "_");
+        match matches.value_source(&id) {
+            Some(ValueSource::EnvVariable) => format!("{}: {what}", variable(&id)),
+            _ => format!("{flag}: {what}"),
+        }
+    })
 }
 
 pub fn is_url(word: &str) -> bool {

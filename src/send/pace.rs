@@ -64,7 +64,10 @@ impl Pacer {
                 for ((copy, copies), drop) in copies.clone().zip(&mut drops) {
                     let due = self.due(options.rate, not_before, copies);
                     // With `--compare`, the POST and the GET of a CDR are dropped together.
-                    if let Some(rng) = rng.as_mut().filter(|_| method == 0 || !plan.compare) {
+                    if let Some(rng) = rng
+                        .as_mut()
+                        .filter(|_| method == 0 || !plan.expectation.compare)
+                    {
                         *drop = rng.random_bool(options.drop);
                     }
                     if *drop {

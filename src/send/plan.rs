@@ -15,14 +15,9 @@ use crate::seed::Seed;
 pub struct Plan {
     pub content: Content,
     pub template: RequestTemplate,
-    /// The number of times that the scenarios or the file are sent; `None` for an endless run.
-    pub rounds: Option<u64>,
-    /// The time since the start of the run after which no new delivery starts.
-    pub duration: Option<Duration>,
     pub schedule: ScheduleOptions,
     pub retry: RetryPolicy,
     pub expectation: Expectation,
-    pub compare: bool,
     pub seed: Seed,
     pub at: Timestamp,
     pub shown_url: String,
@@ -79,7 +74,7 @@ impl Plan {
 
     pub fn planned(&self) -> Option<u64> {
         let mixed = matches!(&self.content, Content::Scenarios(choices, _) if choices.contains(&ScenarioChoice::Mixture));
-        let known = !mixed && self.schedule.drop == 0.0 && self.duration.is_none();
+        let known = !mixed && self.schedule.drop == 0.0 && self.schedule.duration.is_none();
         self.most_deliveries().filter(|_| known)
     }
 
@@ -92,7 +87,7 @@ impl Plan {
             }
             Content::File(items) => items.iter().map(|item| self.methods(item) as u64).sum(),
         };
-        let in_all = requests.checked_mul(self.rounds?)?;
+        let in_all = requests.checked_mul(self.schedule.rounds()?)?;
         in_all.checked_mul(self.schedule.copies())
     }
 }

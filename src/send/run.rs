@@ -117,7 +117,7 @@ impl<T: Transport, E: EventSink> Run<T, E> {
             let late = job.slot.due.map(|due| self.elapsed().saturating_sub(due));
             let cdr_index = job.slot.cdr;
             let mut finish = |mut delivery: Delivery| {
-                if self.plan.compare {
+                if self.plan.expectation.compare {
                     compare(&mut posts, cdr_index, &mut delivery);
                 }
                 lock(&self.stats).count(&delivery);
@@ -164,7 +164,7 @@ impl<T: Transport, E: EventSink> Run<T, E> {
     }
 
     fn left(&self) -> Option<Duration> {
-        Some(self.plan.duration?.saturating_sub(self.elapsed()))
+        Some(self.plan.schedule.duration?.saturating_sub(self.elapsed()))
     }
 }
 

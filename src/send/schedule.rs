@@ -46,6 +46,12 @@ impl Job {
 
 #[derive(Debug, Clone, Copy, PartialEq, clap::Args)]
 pub struct ScheduleOptions {
+    /// Number of calls of each scenario
+    #[arg(short = 'n', long, value_name = "N", value_parser = parse::count)]
+    pub count: Option<u64>,
+    /// Repeat the scenarios or the file for this long
+    #[arg(long, value_name = "D", value_parser = parse::some_time)]
+    pub duration: Option<Duration>,
     /// Deliveries per second or minute, on an absolute schedule: 50/s, 300/m
     #[arg(long, value_name = "N/s", value_parser = parse::rate)]
     pub rate: Option<f64>,
@@ -78,6 +84,11 @@ impl ScheduleOptions {
     pub(super) fn at_speed(&self, span: Duration) -> Option<Duration> {
         let seconds = span.as_secs_f64() / self.speed?;
         Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+    }
+
+    /// The number of times that the scenarios or the file are sent; `None` for an endless run.
+    pub fn rounds(&self) -> Option<u64> {
+        self.count.or(self.duration.is_none().then_some(1))
     }
 
     fn reorders(&self) -> bool {
@@ -116,7 +127,11 @@ impl<'a> Call<'a> {
             Content::File(items) => items.len(),
         } as u64;
         let place = usize::try_from(n.checked_rem(length)?).ok()?;
-        if plan.rounds.is_some_and(|rounds| n / length >= rounds) {
+        if plan
+            .schedule
+            .rounds()
+            .is_some_and(|rounds| n / length >= rounds)
+        {
             return None;
         }
         Some(match &plan.content {
@@ -259,7 +274,10 @@ mod tests {
 
     fn schedule(calls: u64, options: ScheduleOptions) -> Schedule {
         let plan = Plan {
-            schedule: options,
+            schedule: ScheduleOptions {
+                count: Some(calls),
+                ..options
+            },
             ..plan("customer-no-answer", calls)
         };
         Schedule::new(Arc::new(plan))
@@ -346,7 +364,7 @@ mod tests {
         insta::assert_snapshot!(drawn(6, ScheduleOptions { drop: 0.3, ..plain() }), @"0b 1a 2a 3b,3a 4b,4a 5a");
         let order = |seed| {
             let mut plan = plan("customer-no-answer", 4);
-            (plan.schedule, plan.seed) = (shuffled, Seed(seed));
+            (plan.schedule.shuffle, plan.seed) = (true, Seed(seed));
             let jobs = Schedule::new(Arc::new(plan)).flatten();
             jobs.map(|job| (job.slot.call, job.slot.cdr))
                 .collect::<Vec<_>>()

@@ -113,9 +113,9 @@ pub(super) fn plan(scenario: &str, rounds: u64) -> Plan {
             target: "/webhook/cdr?token=x".to_owned(),
             ..RequestTemplate::default()
         },
-        rounds: Some(rounds),
-        duration: None,
         schedule: ScheduleOptions {
+            count: Some(rounds),
+            duration: None,
             rate: None,
             concurrency: 1,
             speed: None,
@@ -132,7 +132,6 @@ pub(super) fn plan(scenario: &str, rounds: u64) -> Plan {
             schedule: Vec::new(),
         },
         expectation: Expectation::default(),
-        compare: false,
         seed,
         at: Timestamp::from_epoch_ms(1_795_338_000_000).unwrap(),
         shown_url: "http://h/".to_owned(),
@@ -434,7 +433,7 @@ async fn a_rate_holds_for_what_comes_after_a_pause_too() {
 async fn times_as_far_apart_as_can_be_are_survived() {
     let mut plan = capture(&[-1_650_628_175_336, 251_751_672_624_663], 1_000_000);
     plan.schedule.speed = Some(0.001);
-    plan.duration = Some(Duration::from_secs(1));
+    plan.schedule.duration = Some(Duration::from_secs(1));
     plan.schedule.concurrency = 3;
     assert_eq!(deliver(&plan, &Handler::new(vec![ok()])).await.0.len(), 1);
     assert_eq!(Schedule::new(Arc::new(plan)).take(10_000).count(), 10_000);
@@ -464,11 +463,8 @@ async fn when_stopped_nothing_new_leaves_and_the_rest_is_finished() {
 #[tokio::test(start_paused = true)]
 async fn a_duration_ends_an_endless_run() {
     let handler = Handler::new(vec![ok()]);
-    let plan = Plan {
-        rounds: None,
-        duration: Some(Duration::from_secs(2)),
-        ..plan("mix", 1)
-    };
+    let mut plan = plan("mix", 1);
+    (plan.schedule.count, plan.schedule.duration) = (None, Some(Duration::from_secs(2)));
     let (_, summary) = deliver(&plan, &handler).await;
     assert_eq!(summary.exit, Exit::Success);
     assert!(
@@ -485,7 +481,7 @@ async fn compared_answers_must_agree() {
     let mut plan = plan("agent-no-answer", 1);
     plan.template.methods = Methods::Both;
     plan.expectation.statuses = "100-599".parse().unwrap();
-    plan.compare = true;
+    plan.expectation.compare = true;
     let (deliveries, _) = deliver(&plan, &handler).await;
     assert_eq!(
         (deliveries[0].ok, deliveries[1].why.as_deref()),
@@ -501,7 +497,7 @@ async fn every_get_is_compared_with_the_post_of_the_same_copy() {
         plan.template.methods = Methods::Both;
         plan.schedule.duplicate = duplicate;
         plan.schedule.race = race;
-        plan.compare = true;
+        plan.expectation.compare = true;
         let (deliveries, _) = deliver(&plan, &handler).await;
         let told: Vec<_> = deliveries
             .iter()
@@ -525,7 +521,7 @@ async fn what_is_compared_is_dropped_with_its_counterpart() {
     plan.template.methods = Methods::Both;
     plan.schedule.drop = 0.5;
     plan.schedule.duplicate = 1;
-    plan.compare = true;
+    plan.expectation.compare = true;
     let (deliveries, summary) = deliver(&plan, &handler).await;
     let by_method = |method| {
         let by = deliveries

@@ -15,7 +15,7 @@ const OF_THE_SUITE: &[&str] = &[
 ];
 
 /// Returns the command line quoted for a shell, with secrets masked if `mask` is set.
-pub fn as_given(arguments: &[OsString], is_suite: bool, mask: bool) -> String {
+pub fn command(arguments: &[OsString], is_suite: bool, mask: bool) -> String {
     let without = if is_suite { OF_THE_SUITE } else { OF_A_RUN };
     let mut words = vec!["telecmi-cdr".to_owned()];
     let mut rest = arguments.iter().skip(1).map(|word| word.to_string_lossy());
@@ -87,7 +87,7 @@ mod tests {
 
     fn repeated(arguments: &str) -> String {
         let arguments: Vec<OsString> = arguments.split(' ').map(OsString::from).collect();
-        as_given(&arguments, true, true)
+        command(&arguments, true, true)
     }
 
     #[test]
