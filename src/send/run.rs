@@ -114,7 +114,9 @@ impl<T: Transport, E: EventSink> Run<T, E> {
             if !self.wait_until_due(&job).await {
                 return;
             }
-            let late = job.slot.due.map(|due| self.elapsed().saturating_sub(due));
+            let first_wait = self.plan.scheduled_wait(0).unwrap_or_default();
+            let late = |due: Duration| self.elapsed().saturating_sub(due + first_wait);
+            let late = job.slot.due.map(late);
             let cdr_index = job.slot.cdr;
             let mut finish = |mut delivery: Delivery| {
                 if self.plan.expectation.compare {

@@ -399,6 +399,21 @@ async fn a_capture_keeps_its_rhythm() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_first_wait_of_a_retry_schedule_makes_no_delivery_late() {
+    let mut plan = plan("agent-no-answer", 2);
+    plan.schedule.rate = Some(0.1);
+    plan.schedule.speed = Some(1.0);
+    plan.retry.schedule = vec![Duration::from_secs(5)];
+    let due = schedule(&plan, &Handler::new(vec![ok()])).await;
+    let due: Vec<_> = due.into_iter().flatten().collect();
+    assert_eq!(
+        due.iter().map(|(due, _)| *due).collect::<Vec<_>>(),
+        [0, 10_000]
+    );
+    assert!(due.iter().all(|(_, late)| *late < 20), "{due:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn rounds_of_a_capture_follow_one_another_and_late_ones_say_so() {
     let mut plan = capture(&[0, 100, 200], 2);
     plan.schedule.speed = Some(1.0);
