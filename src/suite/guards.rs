@@ -2,7 +2,6 @@
 
 use std::str::FromStr;
 
-use percent_encoding::utf8_percent_encode;
 use serde_json::Value;
 
 use super::CaseDelivery::Forged;
@@ -12,8 +11,9 @@ use super::verdict::Observed;
 use super::{Case, CaseMethod, Family};
 use crate::cdr::Fields;
 use crate::cdr::Grade::Hostile;
-use crate::net::query::{self, ESCAPED};
+use crate::net::query::{self, Encoding};
 use crate::net::{Destination, Header, Request};
+use crate::send::edit::{Edit, edit_object, edit_pairs};
 
 /// The place of the secret that the handler checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,8 +67,10 @@ impl Guard {
     /// A secret that the good CDRs do not have cannot be changed.
     pub fn check(&self, destination: &Destination, headers: &[Header]) -> Result<(), String> {
         let target = destination.target();
+        let query = target.split_once('?').unwrap_or_default().1;
+        let parameters = query::decode(query).pairs;
         let what = match self {
-            Self::Query(name) if in_query(target, name, Forgery::Empty).is_none() => {
+            Self::Query(name) if !parameters.iter().any(|(own, _)| own == name) => {
                 format!("query:{name}: the URL has no parameter {name}")
             }
             Self::Path if segments(target).1.is_empty() => "path: the URL has no path".to_owned(),
@@ -82,7 +84,7 @@ impl Guard {
 
     pub(super) fn forge(&self, request: &mut Request, forgery: Forgery) {
         match self {
-            Self::Query(name) => query_parameter(request, name, forgery),
+            Self::Query(name) => in_query(request, name, forgery),
             Self::Path => {
                 let (before, secret, query) = segments(&request.target);
                 request.target = match forged(secret, forgery) {
@@ -90,7 +92,8 @@ impl Guard {
                     secret => format!("{before}/{}{query}", secret.unwrap_or_default()),
                 };
             }
-            Self::Field(name) => in_cdr(request, name, forgery),
+            Self::Field(name) if request.method == "GET" => in_query(request, name, forgery),
+            Self::Field(name) => in_body(request, name, forgery),
             Self::Header(name) => {
                 for header in request.headers.iter_mut().filter(|header| header.is(name)) {
                     let value = forged(&header.text(), forgery);
@@ -136,55 +139,43 @@ pub(super) fn taken(
 /// Splits a target into what precedes the last segment of its path, that segment, and the query.
 fn segments(target: &str) -> (&str, &str, &str) {
     let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
-    let (before, last) = path
-        .trim_end_matches('/')
-        .rsplit_once('/')
-        .unwrap_or_default();
+    let path = path.trim_end_matches('/');
+    let (before, last) = path.rsplit_once('/').unwrap_or_default();
     (before, last, query)
 }
 
-/// Returns the target with another value of its first parameter `name`; `None` without that parameter.
-fn in_query(target: &str, name: &str, forgery: Forgery) -> Option<String> {
-    let (path, query) = target.split_once('?')?;
-    let mut pairs: Vec<String> = query.split('&').map(str::to_owned).collect();
-    let decoded = pairs.iter().map(|pair| query::decode(pair).pairs.pop());
-    let (place, (_, value)) = decoded
-        .enumerate()
-        .filter_map(|(place, pair)| Some((place, pair?)))
-        .find(|(_, (own, _))| own == name)?;
-    match forged(&value, forgery) {
-        Some(value) => pairs[place] = format!("{name}={}", utf8_percent_encode(&value, ESCAPED)),
-        None => drop(pairs.remove(place)),
-    }
-    let joint = if pairs.is_empty() { "" } else { "?" };
-    Some(format!("{path}{joint}{}", pairs.join("&")))
-}
-
-fn query_parameter(request: &mut Request, name: &str, forgery: Forgery) {
-    if let Some(target) = in_query(&request.target, name, forgery) {
-        request.target = target;
-    }
-}
-
-fn in_cdr(request: &mut Request, name: &str, forgery: Forgery) {
-    if request.method == "GET" {
-        return query_parameter(request, name, forgery);
-    }
-    let Ok(mut fields) = serde_json::from_slice::<Fields>(&request.body.0) else {
+fn in_query(request: &mut Request, name: &str, forgery: Forgery) {
+    let target = &request.target;
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let pairs = query::decode(query).pairs;
+    let Some((_, own)) = pairs.iter().find(|(own, _)| own == name) else {
         return;
     };
-    match (fields.get(name).and_then(Value::as_u64), forgery) {
-        (_, Forgery::Missing) => drop(fields.shift_remove(name)),
-        (Some(number), Forgery::Wrong) => fields[name] = Value::from(number + 1),
-        _ => {
-            let own = fields.get(name).and_then(Value::as_str).unwrap_or_default();
-            let value = Value::from(forged(own, forgery));
-            fields.insert(name.to_owned(), value);
-        }
+    let query = edit_pairs(query, &[edit(name, own, forgery)], Encoding::Flat);
+    let joint = if query.is_empty() { "" } else { "?" };
+    request.target = format!("{path}{joint}{query}");
+}
+
+fn in_body(request: &mut Request, name: &str, forgery: Forgery) {
+    let fields: Fields = serde_json::from_slice(&request.body.0).unwrap_or_default();
+    let own = fields.get(name);
+    let edit = match (own.and_then(Value::as_u64), forgery) {
+        (Some(number), Forgery::Wrong) => Edit::Put(name.to_owned(), (number + 1).into()),
+        _ => edit(
+            name,
+            own.and_then(Value::as_str).unwrap_or_default(),
+            forgery,
+        ),
+    };
+    request.body = edit_object(&request.body.0, &[edit]).into();
+    request.size = request.body.len() as u64;
+}
+
+fn edit(name: &str, own: &str, forgery: Forgery) -> Edit {
+    match forged(own, forgery) {
+        Some(value) => Edit::Put(name.to_owned(), value.into()),
+        None => Edit::Remove(name.to_owned()),
     }
-    let body = serde_json::to_vec(&fields).unwrap_or_default();
-    request.size = body.len() as u64;
-    request.body = body.into();
 }
 
 fn forged(secret: &str, forgery: Forgery) -> Option<String> {
