@@ -22,14 +22,14 @@ const SCRIPT: Duration = Duration::from_secs(8);
 
 /// Spaces the requests of a run by `--rate`, and counts them.
 #[derive(Debug)]
-pub struct Pacer {
+pub struct RateLimiter {
     interval: Option<Duration>,
     /// The time at which the latest request may be sent; the next request waits `interval` longer.
     last: Cell<Instant>,
     pub requests: Cell<usize>,
 }
 
-impl Pacer {
+impl RateLimiter {
     pub fn new(rate: Option<f64>) -> Self {
         Self {
             interval: rate.map(|rate| Duration::from_secs_f64(1.0 / rate)),
@@ -54,7 +54,7 @@ impl Pacer {
 pub struct SuiteClient<'a> {
     destination: &'a Destination,
     options: &'a ClientOptions,
-    pacer: Rc<Pacer>,
+    limiter: Rc<RateLimiter>,
     client: Client,
     /// `long_client` has a longer timeout, for connections that are held open and for scripts with pauses.
     long_client: Client,
@@ -67,7 +67,7 @@ impl<'a> SuiteClient<'a> {
         options: &'a ClientOptions,
         timeout: Duration,
         settle_delay: Duration,
-        pacer: Rc<Pacer>,
+        limiter: Rc<RateLimiter>,
     ) -> Result<Self, Error> {
         let timeout = timeout.min(options.timeout);
         let with_timeout = |timeout| ClientOptions {
@@ -79,7 +79,7 @@ impl<'a> SuiteClient<'a> {
         Ok(Self {
             destination,
             options,
-            pacer,
+            limiter,
             client: Client::new(destination, &with_timeout(timeout))?,
             long_client: Client::new(destination, &with_timeout(timeout * 2 + SCRIPT))?,
             settle_delay,
@@ -88,18 +88,18 @@ impl<'a> SuiteClient<'a> {
 
     /// Returns a client with a timeout of its own, which is at most `--timeout`.
     pub fn with_timeout(&self, timeout: Duration) -> Result<Self, Error> {
-        let pacer = Rc::clone(&self.pacer);
+        let limiter = Rc::clone(&self.limiter);
         let (destination, options) = (self.destination, self.options);
-        Self::new(destination, options, timeout, self.settle_delay, pacer)
+        Self::new(destination, options, timeout, self.settle_delay, limiter)
     }
 
     /// The number of requests that all clients of the run have sent.
     pub fn deliveries(&self) -> usize {
-        self.pacer.requests.get()
+        self.limiter.requests.get()
     }
 
     pub async fn send(&self, request: &Request) -> Observed {
-        self.pacer.wait(1).await;
+        self.limiter.wait(1).await;
         self.send_now(request).await
     }
 
@@ -111,7 +111,7 @@ impl<'a> SuiteClient<'a> {
 
     /// Sends requests at once, each on its own connection.
     pub async fn send_together(&self, requests: &[Request]) -> Vec<Observed> {
-        self.pacer.wait(requests.len()).await;
+        self.limiter.wait(requests.len()).await;
         join_all(requests.iter().map(|request| self.send_now(request))).await
     }
 
@@ -123,11 +123,10 @@ impl<'a> SuiteClient<'a> {
                 self.send_together(&requests).await
             }
             (CaseDelivery::Race(copies), [request, ..]) => {
-                self.pacer.wait(copies).await;
-                let raced = self.client.race(request, copies).await.into_iter();
-                raced
-                    .map(|(answer, latency)| observed(request, answer, latency))
-                    .collect()
+                self.limiter.wait(copies).await;
+                let raced = self.client.race(request, copies).await;
+                let seen = |(answer, latency)| observed(request, answer, latency);
+                raced.into_iter().map(seen).collect()
             }
             (CaseDelivery::WithIdleConnections(idle), [request, ..]) => {
                 let _idle = join_all((0..idle).map(|_| self.long_client.open())).await;
@@ -165,7 +164,7 @@ impl<'a> SuiteClient<'a> {
         } else {
             &self.client
         };
-        self.pacer.wait(1).await;
+        self.limiter.wait(1).await;
         let began = Instant::now();
         let result = client.run(&script.steps(request, self.destination)).await;
         let latency = began.elapsed();

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde::Serialize;
 
 use super::baseline::Comparison;
@@ -115,7 +114,7 @@ impl Reply {
             failure: answer.as_ref().err().cloned(),
             response: response.map(|response| Response {
                 headers: masked_headers(response.headers.clone()),
-                body: Body(kept(&response.body.0, REPLY_BYTES)),
+                body: kept(&response.body, REPLY_BYTES),
                 complete: response.complete && response.body.len() <= REPLY_BYTES,
                 ..response.clone()
             }),
@@ -123,8 +122,8 @@ impl Reply {
     }
 }
 
-fn kept(body: &Bytes, most: usize) -> Bytes {
-    body.slice(..body.len().min(most))
+fn kept(body: &Body, most: usize) -> Body {
+    Body(body.0.slice(..body.len().min(most)))
 }
 
 impl CaseRecord {
@@ -132,7 +131,7 @@ impl CaseRecord {
     pub fn show(&mut self, observed: &Observed, destination: &Destination) {
         let mut sent = as_sent(&observed.sent, destination);
         sent.complete = sent.body.len() <= SENT_BYTES;
-        sent.body = Body(kept(&sent.body.0, SENT_BYTES));
+        sent.body = kept(&sent.body, SENT_BYTES);
         self.sent = Some(Box::new(sent));
         self.reply = Some(Box::new(Reply::of(&observed.answer)));
     }

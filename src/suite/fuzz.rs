@@ -45,9 +45,8 @@ const LONG_PARAMETER: usize = 5_000;
 
 /// Case `fuzz-n` depends on the seed and n alone. The cases are leaked, as those of the table live as long.
 pub fn cases(count: u64, seed: Seed) -> Vec<&'static Case> {
-    (1..=count)
-        .map(|n| &*Box::leak(Box::new(case(n, seed))))
-        .collect()
+    let cases = (1..=count).map(|n| case(n, seed));
+    cases.map(|case| &*Box::leak(Box::new(case))).collect()
 }
 
 fn case(n: u64, seed: Seed) -> Case {

@@ -147,11 +147,7 @@ async fn keep_lines(stream: Option<impl AsyncRead + Unpin>, lines: Lines) {
     let Some(stream) = stream else { return };
     let mut stream = BufReader::new(stream).take(MAX_LINE);
     let mut line = Vec::new();
-    while stream
-        .read_until(b'\n', &mut line)
-        .await
-        .is_ok_and(|n| n > 0)
-    {
+    while let Ok(1..) = stream.read_until(b'\n', &mut line).await {
         stream.set_limit(MAX_LINE);
         let mut lines = locked(&lines);
         if lines.len() == LINES {

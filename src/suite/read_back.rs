@@ -205,42 +205,37 @@ impl ReadBack {
             let Some(fields) = self.fields(&observed.sent) else {
                 continue;
             };
-            let sent = SentCdr {
+            let id = fields.get("cmiuuid").map(text).unwrap_or_default();
+            let is_same = |cdr: &&mut SentCdr| !id.is_empty() && cdr.value("cmiuuid") == id;
+            if let Some(cdr) = cdrs.iter_mut().find(is_same) {
+                cdr.observed.push(observed.clone());
+                cdr.versions.push(fields);
+                continue;
+            }
+            cdrs.push(SentCdr {
                 observed: vec![observed.clone()],
                 versions: vec![fields],
                 happens,
                 is_at_once,
-            };
-            let id = sent.value("cmiuuid").into_owned();
-            let is_same = |cdr: &&mut SentCdr| !id.is_empty() && cdr.value("cmiuuid") == id;
-            match cdrs.iter_mut().find(is_same) {
-                Some(cdr) => {
-                    cdr.observed.extend(sent.observed);
-                    cdr.versions.extend(sent.versions);
-                }
-                None => cdrs.push(sent),
-            }
+            });
         }
         cdrs
     }
 
     /// The fields of a CDR as far as they can be read: by POST those whose JSON is valid, by GET the decoded parameters.
     fn fields(&self, request: &Request) -> Option<Fields> {
-        let mut fields = Fields::new();
-        if request.method == "POST" {
-            let members: BTreeMap<String, &RawValue> =
-                serde_json::from_slice(&request.body.0).ok()?;
-            for (name, raw) in members {
-                if let Ok(value) = serde_json::from_str(raw.get()) {
-                    fields.insert(name, value);
-                }
-            }
-        } else {
+        if request.method != "POST" {
             let query = request.target.strip_prefix(&self.target)?;
             let pairs = query::decode(query.trim_start_matches(['?', '&'])).pairs;
-            fields.extend(pairs.into_iter().map(|(name, value)| (name, value.into())));
+            let fields = pairs.into_iter();
+            return Some(fields.map(|(name, value)| (name, value.into())).collect());
         }
-        Some(fields)
+        let members: BTreeMap<String, &RawValue> = serde_json::from_slice(&request.body.0).ok()?;
+        let valid = members.into_iter().filter_map(|(name, raw)| {
+            let value = serde_json::from_str(raw.get());
+            Some((name, value.ok()?))
+        });
+        Some(valid.collect())
     }
 
     async fn judge(&self, cdrs: &[SentCdr]) -> Option<StoredFault> {

@@ -119,19 +119,15 @@ impl CaseRequests {
             CaseDelivery::Concurrent(calls) => payloads.extend(others(calls - 1)),
             _ => {}
         }
-        payloads
-            .into_iter()
-            .enumerate()
-            .map(|(n, payload)| {
-                let mut request = self.request(case.delivery, case.method.name(n), payload);
-                if let (CaseDelivery::Forged(forgery), Some(guard)) =
-                    (case.delivery, self.guards.get(n))
-                {
-                    guard.forge(&mut request, forgery);
-                }
-                request
-            })
-            .collect()
+        let request = |(n, payload)| {
+            let mut request = self.request(case.delivery, case.method.name(n), payload);
+            if let CaseDelivery::Forged(forgery) = case.delivery {
+                let guard = self.guards.get(n).into_iter();
+                guard.for_each(|guard| guard.forge(&mut request, forgery));
+            }
+            request
+        };
+        payloads.into_iter().enumerate().map(request).collect()
     }
 
     pub fn liveness_check(&self, n: u64, method: CaseMethod) -> Request {
@@ -160,14 +156,11 @@ impl CaseRequests {
             )),
             (_, CasePayload::Changed(changes)) => {
                 let changed = self.changed(changes);
-                let named = changes
-                    .iter()
-                    .map(|change| match changed.get(change.name()) {
-                        Some(value) => {
-                            format!("`{}` is {}", change.name(), short(&value.to_string()))
-                        }
-                        None => format!("without `{}`", change.name()),
-                    });
+                let names = changes.iter().map(Change::name);
+                let named = names.map(|name| match changed.get(name) {
+                    Some(value) => format!("`{name}` is {}", short(&value.to_string())),
+                    None => format!("without `{name}`"),
+                });
                 Some(named.collect::<Vec<_>>().join(", "))
             }
             _ => None,
@@ -186,15 +179,12 @@ impl CaseRequests {
         request.method = method.into();
         match delivery {
             CaseDelivery::Parameter(name, text) => {
-                let encoded = payload
-                    .fields
-                    .map(|fields| query::encode(&fields, template.encoding));
+                let fields = payload.fields.unwrap_or_default();
+                let query = query::encode(&fields, template.encoding);
+                let mut pairs: Vec<_> = query.split('&').collect();
                 let start = format!("{name}=");
-                let mut pairs: Vec<_> = encoded.iter().flat_map(|query| query.split('&')).collect();
-                match pairs
-                    .iter_mut()
-                    .find(|pair| !name.is_empty() && pair.starts_with(&start))
-                {
+                let is_own = |pair: &&mut &str| !name.is_empty() && pair.starts_with(&start);
+                match pairs.iter_mut().find(is_own) {
                     Some(pair) => *pair = text,
                     None => pairs.push(text),
                 }
@@ -213,15 +203,13 @@ impl CaseRequests {
     }
 
     fn payloads(&self, payload: CasePayload) -> Vec<Payload> {
+        let body = |body: Vec<u8>| vec![Bytes::from(body).into()];
         match payload {
             CasePayload::Scenario(name, shape, call_ids) => {
                 let cdrs = self.scenario(name, 0, shape, call_ids);
                 cdrs.into_iter().map(Payload::from).collect()
             }
             CasePayload::Changed(changes) => vec![self.changed(changes).into()],
-            CasePayload::Spliced(name, json) => {
-                vec![Bytes::from(spliced(&self.good(0), name, json)).into()]
-            }
             CasePayload::Yours(name) => vec![self.yours(name, 0).into()],
             CasePayload::DocumentedPair => {
                 let mut first = self.yours("docs-leg-a", 0);
@@ -231,11 +219,10 @@ impl CaseRequests {
                 second.insert("call_id".to_owned(), first["call_id"].clone());
                 vec![first.into(), second.into()]
             }
-            CasePayload::Object(object) => {
-                vec![Bytes::from(object(&self.good(0)).to_string()).into()]
-            }
-            CasePayload::Body(body) => vec![Bytes::from(body(&self.good(0))).into()],
-            CasePayload::Text(text) => vec![Bytes::from(text).into()],
+            CasePayload::Spliced(name, json) => body(spliced(&self.good(0), name, json)),
+            CasePayload::Object(object) => body(object(&self.good(0)).to_string().into()),
+            CasePayload::Body(of) => body(of(&self.good(0))),
+            CasePayload::Text(text) => body(text.into()),
         }
     }
 
@@ -327,19 +314,15 @@ fn clock_sequence(number: u64) -> u16 {
 }
 
 fn set_header(request: &mut Request, name: &str, value: Option<&str>) {
-    request.headers.retain(|header| !header.is(name));
-    request
-        .headers
-        .extend(value.map(|value| Header::new(name, value)));
+    let headers = &mut request.headers;
+    headers.retain(|header| !header.is(name));
+    headers.extend(value.map(|value| Header::new(name, value)));
 }
 
 /// `other_host` swaps `127.0.0.1` and `localhost` in the authority, and returns `None` for other hosts.
 pub(super) fn other_host(destination: &Destination) -> Option<String> {
     let authority = destination.authority();
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) => (host, format!(":{port}")),
-        None => (authority, String::new()),
-    };
+    let (host, port) = authority.split_at(authority.rfind(':').unwrap_or(authority.len()));
     match host {
         "127.0.0.1" => Some(format!("localhost{port}")),
         "localhost" => Some(format!("127.0.0.1{port}")),

@@ -1,7 +1,6 @@
 //! Runs the cases: the two probes first, then each case, until the handler is down.
 
 mod liveness;
-mod record;
 mod side_by_side;
 
 use std::rc::Rc;
@@ -11,20 +10,21 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::cases::{PROBES, allowed, matches, select};
-use super::deliver::{Pacer, SuiteClient};
-use super::event::{CaseRecord, Event, Started, SuiteSummary};
+use super::deliver::{RateLimiter, SuiteClient};
+use super::event::{CaseRecord, Event, Started, Stored, SuiteSummary};
 use super::explain::accepted_changes;
 use super::fuzz;
 use super::handler::HandlerProcess;
 use super::read_back::ReadBack;
 use super::remarks::{Remark, Remarks};
 use super::requests::{CaseRequests, other_host};
-use super::verdict::{Cause, Observed};
-use super::{Case, CaseDelivery, CaseMethod, Family, SuiteOptions};
+use super::verdict::{CaseVerdict, Cause, Observed, judge};
+use super::{Case, CaseDelivery, CaseMethod, Family, SuiteOptions, guards};
 use crate::error::{Error, Stop};
 use crate::net::client::ClientOptions;
 use crate::net::secret::is_secret_name;
 use crate::net::{Destination, FailureKind, Phase, Request};
+use crate::reply;
 
 /// The timeout of *survives* cases is at least 3 seconds, unless `--max-latency` or `--timeout` is lower.
 const SHORTEST_TIMEOUT: Duration = Duration::from_secs(3);
@@ -82,16 +82,12 @@ pub async fn run(
 
 /// Returns whether nothing that is sent looks like a secret. The last part of a path is one if it is long and has a digit.
 fn has_no_secret(options: &SuiteOptions, destination: &Destination) -> bool {
-    let (path, query) = destination
-        .target()
-        .split_once('?')
-        .unwrap_or((destination.target(), ""));
+    let target = destination.target();
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let last = path.rsplit('/').next().unwrap_or_default();
     let in_path = last.len() >= 8 && last.contains(|c: char| c.is_ascii_digit());
-    let in_header = options
-        .headers
-        .iter()
-        .any(|header| is_secret_name(&header.name));
+    let mut headers = options.headers.iter();
+    let in_header = headers.any(|header| is_secret_name(&header.name));
     let in_cdr = options.account.custom.is_some() || options.account.app_id.is_some();
     let in_url = !query.is_empty() || destination.authorization.is_some();
     options.guards.is_empty() && !(in_path || in_header || in_cdr || in_url)
@@ -168,7 +164,7 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
             client_options,
             client_options.timeout,
             options.pauses.settle_delay,
-            Rc::new(Pacer::new(options.rate)),
+            Rc::new(RateLimiter::new(options.rate)),
         )?;
         let read_back = options.read_back.as_ref().map(|read_back| {
             ReadBack::new(read_back, destination, client_options, handler.as_deref())
@@ -302,6 +298,100 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
 
     fn requests(&self, case: &Case) -> CaseRequests {
         CaseRequests::new(case, self.options, self.destination)
+    }
+}
+
+/// Makes the records of cases, and reports them in order.
+impl<F: FnMut(Event)> Suite<'_, F> {
+    fn verdict(&self, case: &Case, observed: &[Observed]) -> CaseVerdict {
+        let expects = case.expects_with(&self.options.account);
+        judge(case, expects, observed, self.options.max_latency)
+    }
+
+    fn record(&mut self, case: &Case, observed: &[Observed]) -> CaseRecord {
+        let expects = case.expects_with(&self.options.account);
+        self.remarks.note(case, expects, observed);
+        if self.read_back.is_some() {
+            self.recorded = Some((*case, observed.to_vec()));
+        }
+        let mut verdict = self.verdict(case, observed);
+        if let CaseDelivery::Forged(forgery) = case.delivery
+            && let Some(taken) = guards::taken(&self.options.guards, forgery, case.method, observed)
+        {
+            verdict.got = format!("{}; {taken}", verdict.got);
+        }
+        let took = observed.iter().map(|observed| observed.latency).max();
+        let mut record = CaseRecord::passed(case, expects, verdict.got, took.unwrap_or_default());
+        if let Some(cause) = verdict.cause {
+            record.change = self.requests(case).change(case);
+            let failed = verdict.failed.and_then(|n| observed.get(n));
+            if let Some(failed) = failed.or(observed.first()) {
+                self.mark_failed(&mut record, cause, failed);
+            }
+        }
+        record
+    }
+
+    /// Keeps the exchange that a record has already.
+    fn mark_failed(&self, record: &mut CaseRecord, cause: Cause, observed: &Observed) {
+        record.ok = false;
+        record.cause = Some(cause);
+        let status = observed.answer.as_ref().map(|response| response.status);
+        record.advice = Some(match (record.name, status) {
+            ("get-is-accepted", Ok(404)) if self.accepted.contains(&CaseMethod::Post) => {
+                reply::GET_IS_NOT_ROUTED
+            }
+            _ => cause.advice_on(&observed.sent, &observed.answer),
+        });
+        if record.sent.is_none() {
+            record.show(observed, self.destination);
+        }
+        record.repeat = Some(self.repeat(record.name));
+    }
+
+    /// The command that repeats a case, or the whole run if there is no name.
+    fn repeat(&self, case: &str) -> String {
+        let only = if case.is_empty() { "" } else { " --only " };
+        let SuiteOptions {
+            command, seed, at, ..
+        } = self.options;
+        let handler = &self.options.handler_command;
+        format!("{command}{only}{case} --seed {seed} --at {at}{handler}")
+    }
+
+    /// With `--read-back`, records are held in order until their verdicts are final.
+    async fn report(&mut self, mut record: CaseRecord) {
+        let log = self.handler.as_ref().map(|handler| handler.take_output());
+        if record.failed() {
+            record.log = log.unwrap_or_default();
+        }
+        let recorded = self.recorded.take();
+        let Some(read_back) = &mut self.read_back else {
+            return self.emit(record);
+        };
+        let passed = recorded.filter(|_| record.ok);
+        read_back.hold(record, passed).await;
+        self.report_stored(false).await;
+    }
+
+    /// Reports the cases that were held for their stored records; with `wait`, all of them.
+    async fn report_stored(&mut self, wait: bool) {
+        while let Some(read_back) = &mut self.read_back
+            && let Some((mut record, fault)) = read_back.next(wait).await
+        {
+            if let Some(fault) = fault {
+                record.got = format!("{}; {}", record.got, fault.difference.text);
+                let (mistake, found) = (fault.difference.mistake, fault.found);
+                record.stored = Some(Stored { mistake, found });
+                self.mark_failed(&mut record, fault.difference.cause, &fault.observed);
+            }
+            self.emit(record);
+        }
+    }
+
+    fn emit(&mut self, record: CaseRecord) {
+        self.records.push(record.clone());
+        (self.on_event)(Event::Case(Box::new(record)));
     }
 }
 

@@ -30,6 +30,8 @@ enum Bug {
     /// Takes 120 ms for a request, and serves several at once.
     SlowButConcurrent,
     FailsAlways,
+    /// Tells an error in each 200, fails on duplicates, and is as slow as `SlowButConcurrent`.
+    SlowWithErrors,
     /// Answers each GET alike, with 204.
     HealthCheck,
     /// Has a column of 32 bits for `to`.
@@ -127,11 +129,8 @@ impl Stub {
             _ => return Some(405),
         };
         let is_new = id.is_none_or(|id| self.seen.borrow_mut().insert(id));
-        Some(if self.bug == Bug::FailsOnDuplicates && !is_new {
-            500
-        } else {
-            200
-        })
+        let fails = matches!(self.bug, Bug::FailsOnDuplicates | Bug::SlowWithErrors);
+        Some(if fails && !is_new { 500 } else { 200 })
     }
 
     async fn serve(self: Rc<Self>, mut stream: TcpStream) -> bool {
@@ -141,14 +140,20 @@ impl Stub {
         if self.bug == Bug::Slow {
             tokio::time::sleep(Duration::from_millis(40)).await;
         }
-        if self.bug == Bug::SlowButConcurrent {
+        if matches!(self.bug, Bug::SlowButConcurrent | Bug::SlowWithErrors) {
             tokio::time::sleep(Duration::from_millis(120)).await;
         }
         let Some(status) = self.answer(&method, &target, &body) else {
             return false;
         };
-        let answer =
-            format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        let body = match self.bug {
+            Bug::SlowWithErrors => r#"{"ok":false}"#,
+            _ => "",
+        };
+        let length = body.len();
+        let answer = format!(
+            "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        );
         let _ = stream.write_all(answer.as_bytes()).await;
         let _ = stream.shutdown().await;
         // The stub reads the rest of the request: closing a socket with unread bytes would reset the connection.
@@ -469,14 +474,14 @@ async fn a_slow_handler_that_serves_several_is_asked_side_by_side() {
 
 #[tokio::test(start_paused = true)]
 async fn a_burst_waits_for_as_many_places_as_it_has_requests() {
-    let pacer = deliver::Pacer::new(Some(10.0));
+    let limiter = deliver::RateLimiter::new(Some(10.0));
     let began = tokio::time::Instant::now();
     for (burst, due) in [(1, 100), (20, 2_100), (1, 2_200)] {
-        pacer.wait(burst).await;
+        limiter.wait(burst).await;
         let elapsed = began.elapsed().as_millis();
         assert!((due..due + 5).contains(&elapsed), "{elapsed}");
     }
-    assert_eq!(pacer.requests.get(), 22);
+    assert_eq!(limiter.requests.get(), 22);
 }
 
 #[tokio::test]
@@ -494,6 +499,16 @@ async fn remarks_fail_no_run() {
         "{:?}",
         summary.remarks
     );
+}
+
+#[tokio::test]
+async fn a_case_that_runs_again_by_itself_is_remarked_once() {
+    let names = ["post-is-accepted", "duplicate", "live-duplicate"];
+    let summary = suite(&options(&names), Bug::SlowWithErrors).await;
+    assert_eq!(red(&summary), names[1..]);
+    let mut remarks = summary.remarks.iter();
+    let remark = remarks.find(|remark| remark.text.contains("tells of an error"));
+    assert_eq!(remark.expect("a remark").cases, names);
 }
 
 #[tokio::test]

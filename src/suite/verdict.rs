@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Case, CaseDelivery, CasePayload, Family};
+use super::{Case, CaseDelivery, CasePayload, Change, Family};
 use crate::cdr::account::AccountOptions;
 use crate::cdr::{Grade, schema};
 use crate::clock::format_duration;
@@ -98,9 +98,8 @@ impl Case {
             ("virtual_number", account.virtual_number.is_some()),
             ("to", account.customer.is_some()),
         ];
-        let changes_given = given
-            .into_iter()
-            .any(|(name, given)| given && self.changes(name));
+        let mut given = given.into_iter().filter(|(_, given)| *given);
+        let changes_given = given.any(|(name, _)| self.changes(name));
         match self.expects() {
             Expects::Accepted | Expects::SameAgain if changes_given => Expects::Answered,
             expects => expects,
@@ -116,12 +115,8 @@ impl Case {
     }
 
     fn adds_field(&self) -> bool {
-        let CasePayload::Changed(changes) = self.payload else {
-            return false;
-        };
-        changes
-            .iter()
-            .all(|change| schema::documented(change.name()).is_none())
+        let is_added = |change: &Change| schema::documented(change.name()).is_none();
+        matches!(self.payload, CasePayload::Changed(changes) if changes.iter().all(is_added))
     }
 }
 
@@ -235,20 +230,16 @@ impl Cause {
 
     /// Advice follows the answer; causes that are no matter of one answer have advice of their own.
     pub fn advice_on(self, sent: &Request, answer: &Result<Response, Failure>) -> &'static str {
-        let by_answer = match (self, answer) {
-            (
-                Self::Refused
-                | Self::ServerError
-                | Self::Unanswered
-                | Self::Refusing
-                | Self::Unreachable,
-                Ok(response),
-            ) => reply::advice_on_response(&sent.method, response),
-            (Self::Refused | Self::Unanswered | Self::Unreachable, Err(failure)) => {
-                reply::advice_on_failure(failure)
-            }
-            _ => None,
+        use Cause::{Refused, Refusing, ServerError, Unanswered, Unreachable};
+        let is_of_one_answer = matches!(
+            self,
+            Refused | Refusing | ServerError | Unanswered | Unreachable
+        );
+        let by_answer = match answer {
+            Ok(response) => reply::advice_on_response(&sent.method, response),
+            Err(failure) => reply::advice_on_failure(failure),
         };
+        let by_answer = by_answer.filter(|_| is_of_one_answer);
         by_answer.unwrap_or_else(|| self.advice())
     }
 }
@@ -305,13 +296,9 @@ pub fn judge(
         cause = Some(Cause::Blocked);
     }
     // If the originals were refused as their copies are, the refusal is the fault.
-    let (originals, copies) = observed.split_at(observed.len() / 2);
-    let (originals, copies) = (originals.iter(), copies.iter());
-    if cause == Some(Cause::Differs)
-        && originals
-            .map(Observed::accepted)
-            .eq(copies.map(Observed::accepted))
-    {
+    let accepted: Vec<bool> = observed.iter().map(Observed::accepted).collect();
+    let (originals, copies) = accepted.split_at(observed.len() / 2);
+    if cause == Some(Cause::Differs) && originals == copies {
         cause = Some(Cause::Refused);
     }
     let failed = worst.map(|(_, n)| n);

@@ -106,6 +106,22 @@ mod command {
     }
 
     #[test]
+    fn a_handler_that_ends_some_time_after_its_port_is_started_again_then() {
+        let script = r#""$0" listen --port "$PORT" --count 4; sleep 0.3"#;
+        let binary = binary().to_str().expect("a path");
+        let handler = ["--only", "duplicate,race", "--", "sh", "-c", script, binary];
+        let arguments = SUITE.into_iter().chain(handler);
+        let ended = program(arguments).path().run().expect(1);
+        let took = ended.records_of("summary")[0]["elapsed_ms"].as_f64();
+        assert!(took < Some(5_000.0), "{}", ended.whole());
+        let got = ended.whole();
+        assert!(
+            got.contains("the command ended with 0, and was started again"),
+            "{got}"
+        );
+    }
+
+    #[test]
     fn a_command_that_does_not_listen_is_told_with_its_output() {
         let arguments = SUITE
             .iter()

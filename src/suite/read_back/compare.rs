@@ -11,6 +11,7 @@ use super::reader::{Record, unwrapped};
 use crate::cdr::{Fields, text};
 use crate::reply::{unescaped, without_tags};
 use crate::suite::verdict::Cause;
+use crate::untrusted::beginning;
 
 const NUMBERS: [&str; 4] = ["to", "time", "appid", "virtual_number"];
 const TEXTS: [&str; 5] = ["custom", "extra_params", "call_id", "request_id", "user"];
@@ -96,7 +97,7 @@ fn field(
             return is_kept.then(|| Difference::new(cause, missing.as_str(), missing.as_str()));
         }
     };
-    let (sent, shown) = (short(&sent), short(&shown));
+    let (sent, shown) = (beginning(&sent, 60), beginning(&shown, 60));
     let changed = format!("`{name}` was sent{by} as {sent} and is stored as {shown}");
     match mistake {
         Some(mistake) => {
@@ -104,13 +105,6 @@ fn field(
             Some(Difference::new(cause, format!("`{name}`: {mistake}"), text))
         }
         None => is_kept.then(|| Difference::new(cause, format!("`{name}` is changed"), changed)),
-    }
-}
-
-fn short(text: &str) -> String {
-    match text.char_indices().nth(60) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
     }
 }
 
@@ -156,9 +150,8 @@ fn is_number(sent: u64, is_time: bool, stored: &str) -> bool {
     let is_double = |stored: f64| sent < EXACT && (stored - double).abs() < 0.1;
     let seconds =
         |stored: f64| is_time && digits.contains('.') && (stored * 1_000.0 - double).abs() < 0.6;
-    digits
-        .parse()
-        .is_ok_and(|stored| is_double(stored) || seconds(stored))
+    let number = digits.parse();
+    number.is_ok_and(|stored| is_double(stored) || seconds(stored))
         || is_time && is_date(sent, stored)
 }
 
@@ -198,9 +191,8 @@ fn changed_number(name: &str, sent: u64) -> Vec<(String, &'static str)> {
     ];
     let rows = if name == "time" { 7 } else { 4 };
     let changed = changed.into_iter().take(rows);
-    changed
-        .map(|(number, mistake)| (number.to_string(), mistake))
-        .collect()
+    let changed = changed.map(|(number, mistake)| (number.to_string(), mistake));
+    changed.collect()
 }
 
 fn changed_text(sent: &str) -> Vec<(String, &'static str)> {

@@ -118,9 +118,10 @@ fn flat(value: &Value) -> Record {
 fn push(values: &mut Vec<(String, Value)>, name: &str, value: &Value) {
     values.push((name.to_owned(), value.clone()));
     match unwrapped(value) {
-        Value::Object(members) => members
-            .iter()
-            .for_each(|(name, own)| push(values, name, own)),
+        Value::Object(members) => {
+            let members = members.iter();
+            members.for_each(|(name, own)| push(values, name, own));
+        }
         Value::Array(items) => items.iter().for_each(|item| push(values, name, item)),
         _ => {}
     }

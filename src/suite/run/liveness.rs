@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::Suite;
 use super::side_by_side::only_waits;
@@ -11,7 +11,7 @@ use crate::clock::format_duration;
 use crate::suite::event::{CaseRecord, Event, Reply};
 use crate::suite::read_back::ReadBack;
 use crate::suite::requests::CaseRequests;
-use crate::suite::verdict::{Cause, Observed, judge};
+use crate::suite::verdict::{Cause, Observed};
 use crate::suite::{Case, CaseMethod, Family};
 
 /// The first recovery check follows 100 ms after a failed liveness check; the delay doubles with each further check.
@@ -20,28 +20,34 @@ const FIRST_RECOVERY_WAIT: Duration = Duration::from_millis(100);
 impl<F: FnMut(Event)> Suite<'_, F> {
     pub(super) async fn ask(&mut self, case: &'static Case, requests: CaseRequests) -> CaseRecord {
         let observed = self.client_for(case).deliver(case, &requests).await;
-        let record = self.record(case, &observed);
+        self.check(case, &requests, &observed).await
+    }
+
+    /// Makes the record of a case, after a liveness check. A slow handler that has answered gets no check: the answers to
+    /// the next cases show that it still works.
+    pub(super) async fn check(
+        &mut self,
+        case: &'static Case,
+        requests: &CaseRequests,
+        observed: &[Observed],
+    ) -> CaseRecord {
+        let record = self.record(case, observed);
         if only_waits(case) && self.serves_several.is_none() {
             self.serves_several = Some(record.ok);
         }
-        if self.is_checked_later(case, &observed) {
-            return record;
-        }
-        self.check_after(case, &requests, record).await
-    }
-
-    /// A slow handler that has answered gets no liveness check: the answers to the next cases show that it still works.
-    pub(super) fn is_checked_later(&mut self, case: &Case, observed: &[Observed]) -> bool {
         if observed.iter().all(Observed::accepted) {
             self.unchecked.clear();
         }
         self.unchecked.push(case.name);
-        self.is_slow() && !observed.is_empty() && observed.iter().all(Observed::answered)
+        if self.is_slow() && !observed.is_empty() && observed.iter().all(Observed::answered) {
+            return record;
+        }
+        self.check_after(case, requests, record).await
     }
 
     /// Sends a good CDR after a case. If the handler does not accept that, the case is blamed, and runs again by itself
     /// once the handler is back.
-    pub(super) async fn check_after(
+    async fn check_after(
         &mut self,
         case: &'static Case,
         requests: &CaseRequests,
@@ -49,11 +55,12 @@ impl<F: FnMut(Event)> Suite<'_, F> {
     ) -> CaseRecord {
         let deliveries = self.quick.deliveries();
         let pauses = self.options.pauses;
-        sleep(match case.family {
-            Family::Survives => pauses.settle_delay,
-            _ => pauses.settle_delay / 2,
-        })
-        .await;
+        let part = if case.family == Family::Survives {
+            1
+        } else {
+            2
+        };
+        sleep(pauses.settle_delay / part).await;
         let first = self.send_good(requests, 1).await;
         if first.accepted() {
             self.unchecked.clear();
@@ -103,55 +110,51 @@ impl<F: FnMut(Event)> Suite<'_, F> {
         if !recovered {
             let name = case.name;
             self.down_since = Some(name);
-            (self.on_event)(Event::Note(format!(
-                "the handler is down since {name}: the rest is skipped"
-            )));
+            let note = format!("the handler is down since {name}: the rest is skipped");
+            (self.on_event)(Event::Note(note));
         }
         record
     }
 
     async fn send_good(&self, requests: &CaseRequests, n: u64) -> Observed {
-        let method = self.accepted.first().copied();
-        let method = method.unwrap_or(CaseMethod::Post);
-        let good = requests.liveness_check(n, method);
-        self.quick.send(&good).await
+        let method = self.accepted.first().unwrap_or(&CaseMethod::Post);
+        self.quick.send(&requests.liveness_check(n, *method)).await
     }
 
     /// Runs a case again with other identifiers, and a good CDR behind it.
     async fn passes_alone(&self, case: &Case, requests: &CaseRequests) -> bool {
         let again = requests.clone().renewed();
         let observed = self.client_for(case).deliver(case, &again).await;
-        let expects = case.expects_with(&self.options.account);
-        let verdict = judge(case, expects, &observed, self.options.max_latency);
         sleep(self.options.pauses.settle_delay).await;
-        verdict.cause.is_none() && self.send_good(&again, 0).await.accepted()
+        self.verdict(case, &observed).cause.is_none() && self.send_good(&again, 0).await.accepted()
     }
 
     /// Sends good CDRs until one is accepted, and starts the command of `-- CMD` again if that has ended or hangs.
     /// Returns how the handler came back; `None` if it did not within the recovery timeout.
     async fn recovery(&mut self, requests: &CaseRequests) -> Option<String> {
-        if let Some(restarted) = self.restart(false).await {
-            return restarted.ok();
-        }
-        (self.on_event)(Event::Note(
-            "the handler has stopped taking good CDRs: waiting for it to come back".to_owned(),
-        ));
         let began = Instant::now();
-        let recovery = async {
-            let mut wait = FIRST_RECOVERY_WAIT;
-            for n in 2.. {
-                sleep(wait).await;
-                if self.send_good(requests, n).await.accepted() {
-                    break;
-                }
-                wait *= 2;
+        let mut wait = FIRST_RECOVERY_WAIT;
+        for n in 2.. {
+            // A crashed command may close its port some time before it ends.
+            if let Some(restarted) = self.restart(false).await {
+                return restarted.ok();
             }
-            began.elapsed()
-        };
-        match timeout(self.options.pauses.recovery_timeout, recovery).await {
-            Ok(after) => Some(format!("it was back {} later", format_duration(after))),
-            Err(_) => self.restart(true).await?.ok(),
+            if n == 2 {
+                let note = "the handler has stopped taking good CDRs: waiting for it to come back";
+                (self.on_event)(Event::Note(note.to_owned()));
+            }
+            let until = began + self.options.pauses.recovery_timeout;
+            sleep_until(until.min(Instant::now() + wait)).await;
+            let Ok(good) = timeout_at(until, self.send_good(requests, n)).await else {
+                break;
+            };
+            if good.accepted() {
+                let after = format_duration(began.elapsed());
+                return Some(format!("it was back {after} later"));
+            }
+            wait *= 2;
         }
+        self.restart(true).await?.ok()
     }
 
     /// Starts the handler of `-- CMD` again if its command has ended, or with `always`, and says how the command ended.

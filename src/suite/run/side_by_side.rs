@@ -48,9 +48,11 @@ impl<F: FnMut(Event)> Suite<'_, F> {
         }
         let requests = self.requests(PROBES[0]);
         let copies = (1..=SIDE_BY_SIDE as u64).map(|n| requests.liveness_check(n, *method));
-        let copies: Vec<_> = copies.collect();
         let began = Instant::now();
-        let observed = self.unhurried.send_together(&copies).await;
+        let observed = self
+            .unhurried
+            .send_together(&copies.collect::<Vec<_>>())
+            .await;
         let all_accepted = observed.iter().all(Observed::accepted);
         self.serves_several = Some(all_accepted && began.elapsed() < latency * 3);
         let latencies = observed.iter().map(|observed| observed.latency);
@@ -84,16 +86,12 @@ impl<F: FnMut(Event)> Suite<'_, F> {
         // The case whose connection broke comes first: if the handler is down, that case is to blame.
         answered.sort_by_key(|(_, observed)| !observed.iter().any(broke_off));
         for ((case, source), observed) in answered {
-            let record = match self.reason_to_skip(case) {
-                Some(reason) => CaseRecord::skipped(case, &reason),
-                None => self.record(case, &observed),
-            };
-            let record = if record.failed() {
+            let record = if let Some(reason) = self.reason_to_skip(case) {
+                CaseRecord::skipped(case, &reason)
+            } else if self.verdict(case, &observed).cause.is_some() {
                 self.ask(case, source.renewed()).await
-            } else if record.skipped.is_some() || self.is_checked_later(case, &observed) {
-                record
             } else {
-                self.check_after(case, &source, record).await
+                self.check(case, &source, &observed).await
             };
             self.report(record).await;
         }
