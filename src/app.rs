@@ -186,6 +186,12 @@ fn after_output(exit: Exit, show: &mut Show) -> Exit {
 }
 
 fn send_output(options: &SendOptions, repeat: Option<Repeat>) -> Result<Show, Error> {
+    files::distinct(&[
+        ("--file", &options.file),
+        ("--baseline", &options.baseline),
+        ("--junit", &options.junit),
+        ("--output", &options.output),
+    ])?;
     let file = options.output.as_deref().map(files::create).transpose()?;
     let file = file.map(|file| Box::new(BufWriter::new(file)) as Box<dyn Write + Send>);
     Ok(Show::new(options.output_options, file, repeat))

@@ -97,19 +97,20 @@ pub fn write_report(path: &Path, mut file: File, text: &str) -> Result<(), Error
     written.map_err(cannot_write(path))
 }
 
-/// Two flags must not name one file, because each would overwrite the other's data.
-pub fn distinct(paths: &[&Path]) -> Result<(), Error> {
-    let mut places = Vec::new();
-    for path in paths {
-        let place = place(path);
-        if place.is_some() && places.contains(&place) {
+/// Two flags must not name one file, because the one would overwrite what the other reads or writes.
+pub fn distinct(files: &[(&str, &Option<PathBuf>)]) -> Result<(), Error> {
+    let mut places: Vec<(PathBuf, &str)> = Vec::new();
+    for (flag, path) in files {
+        let Some(place) = path.as_deref().and_then(place) else {
+            continue;
+        };
+        if let Some((_, other)) = places.iter().find(|(known, _)| *known == place) {
+            let place = place.display();
             return Err(Error::Usage(format!(
-                "--save, --report and --ready-file must name different files, but {} is named \
-                 twice",
-                path.display()
+                "{other} and {flag} must name different files, but both name {place}"
             )));
         }
-        places.push(place);
+        places.push((place, flag));
     }
     Ok(())
 }

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::fs::File;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -215,9 +214,11 @@ struct Prepared {
 }
 
 async fn prepare(given: &ListenOptions, show: &mut Show) -> Result<Prepared, Error> {
-    let named = [&given.ready_file, &given.report, &given.save];
-    let named: Vec<&Path> = named.into_iter().flatten().map(AsRef::as_ref).collect();
-    files::distinct(&named)?;
+    files::distinct(&[
+        ("--save", &given.save),
+        ("--report", &given.report),
+        ("--ready-file", &given.ready_file),
+    ])?;
     // The ready file of an earlier run is removed before the port is bound, since a script could read the old URL.
     let ready = given.ready_file.clone().map(ReadyFile::take).transpose()?;
     let listener = bind(&given.host, given.port, "--port").await?;

@@ -340,6 +340,50 @@ fn entries_of_a_har_may_stand_alone_and_those_of_no_request_are_skipped() {
 }
 
 #[test]
+fn no_output_is_written_over_a_file_that_is_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("calls.json");
+    std::fs::write(&path, cdr()).expect("a file");
+    let path = path.to_str().expect("a path");
+    let beside = format!("{}/./calls.json", folder.path().display());
+    for (flags, told) in [
+        (
+            &["--dry-run", "--file", path, "--output", &beside][..],
+            "--file and --output",
+        ),
+        (
+            &[
+                "--url",
+                "http://127.0.0.1:9/",
+                "--suite",
+                "--baseline",
+                path,
+                "--output",
+                path,
+            ],
+            "--baseline and --output",
+        ),
+        (
+            &[
+                "--url",
+                "http://127.0.0.1:9/",
+                "--suite",
+                "--junit",
+                &beside,
+                "--output",
+                path,
+            ],
+            "--junit and --output",
+        ),
+    ] {
+        let ended = program(FIXED.iter().chain(flags)).run().expect(2);
+        let told = format!("error: {told} must name different files");
+        assert!(ended.stderr.starts_with(&told), "{}", ended.whole());
+        assert_eq!(std::fs::read_to_string(path).expect("a file"), cdr());
+    }
+}
+
+#[test]
 fn nothing_is_saved_to_a_file_that_holds_something_else() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("mine");
