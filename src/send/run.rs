@@ -6,7 +6,7 @@ use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::task::{JoinSet, coop};
+use tokio::task::{JoinError, JoinSet, coop, yield_now};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -52,21 +52,25 @@ pub async fn run<T: Transport, E: EventSink>(
         let run = Arc::clone(&run);
         workers.spawn(async move { run.work().await });
     }
-    let mut stop = std::pin::pin!(stop);
-    let mut why = None;
-    loop {
-        tokio::select! {
-            joined = workers.join_next() => match joined {
-                None => break,
-                Some(Ok(())) => {}
-                Some(Err(panicked)) => resume_unwind(panicked.into_panic()),
-            },
-            asked = &mut stop, if why.is_none() => {
-                why = Some(asked);
-                run.events.send(Event::Stopping(workers.len()));
-                run.stopped.cancel();
+    let why = tokio::select! {
+        () = join_all(&mut workers) => None,
+        why = stop => Some(why),
+    };
+    if why.is_some() {
+        run.stopped.cancel();
+        // Workers that only wait end at once; the others finish their calls.
+        let mut before = usize::MAX;
+        while workers.len() < before {
+            before = workers.len();
+            yield_now().await;
+            while let Some(ended) = workers.try_join_next() {
+                rethrow(ended);
             }
         }
+        if !workers.is_empty() {
+            run.events.send(Event::Stopping(workers.len()));
+        }
+        join_all(&mut workers).await;
     }
     let stats = std::mem::take(&mut *lock(&run.stats));
     let counted = stats.summary(run.elapsed());
@@ -78,6 +82,16 @@ pub async fn run<T: Transport, E: EventSink>(
     };
     run.events.send(Event::Finished(Box::new(summary.clone())));
     summary
+}
+
+async fn join_all(workers: &mut JoinSet<()>) {
+    while let Some(ended) = workers.join_next().await {
+        rethrow(ended);
+    }
+}
+
+fn rethrow(ended: Result<(), JoinError>) {
+    ended.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic()));
 }
 
 pub(super) struct Run<T, E> {

@@ -139,12 +139,16 @@ pub(super) fn plan(scenario: &str, rounds: u64) -> Plan {
 }
 
 #[derive(Clone, Default)]
-struct Deliveries(Arc<Mutex<Vec<Delivery>>>);
+struct Deliveries(Arc<Mutex<Vec<Delivery>>>, Arc<Mutex<Vec<usize>>>);
 
 impl EventSink for Deliveries {
     async fn ready(&self) {}
 
-    fn send(&self, _: Event) {}
+    fn send(&self, event: Event) {
+        if let Event::Stopping(calls) = event {
+            self.1.lock().unwrap().push(calls);
+        }
+    }
 
     fn delivered(&self, delivery: Delivery) {
         self.0.lock().unwrap().push(delivery);
@@ -473,6 +477,25 @@ async fn when_stopped_nothing_new_leaves_and_the_rest_is_finished() {
         (Exit::Interrupted, Some(100))
     );
     assert_eq!(deliveries.len(), handler.sent.lock().unwrap().len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_stopped_only_calls_in_flight_are_announced() {
+    for (takes, announced) in [(10, vec![]), (900, vec![2])] {
+        let handler = Arc::new(Handler {
+            takes: Duration::from_millis(takes),
+            ..Handler::answering(vec![ok()])
+        });
+        let mut plan = plan("agent-no-answer", 100);
+        (plan.schedule.rate, plan.schedule.concurrency) = (Some(3.0), 70);
+        let stop = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            Stop::Interrupt
+        };
+        let (clock, events) = (Clock::start(), Deliveries::default());
+        run(&Arc::new(plan), handler, clock, stop, events.clone()).await;
+        assert_eq!(*events.1.lock().unwrap(), announced);
+    }
 }
 
 #[tokio::test(start_paused = true)]

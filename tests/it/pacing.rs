@@ -146,7 +146,6 @@ fn an_interruption_is_counted_to_the_end() {
     lateness       T       T       T       T       T       T
     --- stderr
     sending 100 deliveries to http://127.0.0.1:PORT · seed 7
-    stopping: 1 call under way will be finished; Ctrl-C again ends at once
     repeat: telecmi-cdr send --url http://127.0.0.1:PORT -n 100 --rate 1/h --seed 7 --at 2026-11-22T09:00:00.000Z
     ");
 }
