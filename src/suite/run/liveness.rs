@@ -89,12 +89,7 @@ impl<F: FnMut(Event)> Suite<'_, F> {
             };
             record.then = Some(Box::new(Reply::of(&first.answer)));
             self.mark_failed(&mut record, cause, &first);
-            let passes_alone = recovered && self.passes_alone(case, requests).await;
-            if recovered {
-                // The case may have ended the handler again.
-                let _ = self.restart(false).await;
-            }
-            if passes_alone {
+            if recovered && self.passes_alone(case, requests).await {
                 let _ = write!(
                     record.got,
                     "; by itself the case passes: after {deliveries} deliveries, not by this case alone"
@@ -121,12 +116,17 @@ impl<F: FnMut(Event)> Suite<'_, F> {
         self.quick.send(&requests.liveness_check(n, *method)).await
     }
 
-    /// Runs a case again with other identifiers, and a good CDR behind it.
-    async fn passes_alone(&self, case: &Case, requests: &CaseRequests) -> bool {
+    /// Runs a case again with other identifiers, and a good CDR behind it. If the case has ended the handler again, waits
+    /// for its recovery, so that the next case is not blamed.
+    async fn passes_alone(&mut self, case: &Case, requests: &CaseRequests) -> bool {
         let again = requests.clone().renewed();
         let observed = self.client_for(case).deliver(case, &again).await;
         sleep(self.options.pauses.settle_delay).await;
-        self.verdict(case, &observed).cause.is_none() && self.send_good(&again, 0).await.accepted()
+        let is_back = self.send_good(&again, 0).await.accepted();
+        if !is_back {
+            let _ = self.recovery(&again).await;
+        }
+        is_back && self.verdict(case, &observed).cause.is_none()
     }
 
     /// Sends good CDRs until one is accepted, and starts the command of `-- CMD` again if that has ended or hangs.
