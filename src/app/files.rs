@@ -97,7 +97,7 @@ pub fn write_report(path: &Path, mut file: File, text: &str) -> Result<(), Error
     written.map_err(cannot_write(path))
 }
 
-/// Two flags must not name one file, because the one would overwrite what the other reads or writes.
+/// Two flags must not name one file, because the output of one flag would overwrite the file of the other.
 pub fn distinct(files: &[(&str, &Option<PathBuf>)]) -> Result<(), Error> {
     let mut places: Vec<(PathBuf, &str)> = Vec::new();
     for (flag, path) in files {

@@ -48,7 +48,7 @@ pub fn plan(
     printer.finish()
 }
 
-/// The reason why a request of a suite case is left out that is not valid HTTP.
+/// A suite case that is not valid HTTP has no request to print.
 const RAW: Reason = "only the suite can write its bytes";
 
 /// Prints the requests of suite cases, each with its case's name.

@@ -301,7 +301,7 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
     }
 }
 
-/// Makes the records of cases, and reports them in order.
+/// Makes the records of cases, and reports the records in the order of the cases.
 impl<F: FnMut(Event)> Suite<'_, F> {
     fn verdict(&self, case: &Case, observed: &[Observed]) -> CaseVerdict {
         let expects = case.expects_with(&self.options.account);

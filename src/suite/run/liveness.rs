@@ -24,7 +24,7 @@ impl<F: FnMut(Event)> Suite<'_, F> {
     }
 
     /// Makes the record of a case, after a liveness check. A slow handler that has answered gets no check: the answers to
-    /// the next cases show that it still works.
+    /// the next cases show that the handler still works.
     pub(super) async fn check(
         &mut self,
         case: &'static Case,
@@ -135,7 +135,7 @@ impl<F: FnMut(Event)> Suite<'_, F> {
         let began = Instant::now();
         let mut wait = FIRST_RECOVERY_WAIT;
         for n in 2.. {
-            // A crashed command may close its port some time before it ends.
+            // A crashed command may close its port some time before its process ends.
             if let Some(restarted) = self.restart(false).await {
                 return restarted.ok();
             }
