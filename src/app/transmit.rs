@@ -15,10 +15,9 @@ use crate::cli::values::{self, HeaderSource};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Exit};
 use crate::input::{self, Item};
-use crate::net::client::{Client, ClientOptions};
-use crate::net::proxy::{proxy_in_use, unusable_variables};
-use crate::net::raw::RawRequest;
-use crate::net::{Destination, Failure, Header, Request, Response};
+use crate::net::client::{Client, ClientOptions, proxy_in_use};
+use crate::net::raw::{RawClient, RawRequest};
+use crate::net::{self, Destination, Failure, Header, Request, Response};
 use crate::output::Show;
 use crate::seed::{Seed, Stream};
 use crate::send::deliver::Transport;
@@ -154,7 +153,7 @@ fn announce_replay(
         && let Some(proxy) = proxy_in_use(destination)
     {
         show.remark(&format!(
-            "using the proxy {proxy}: captured header names are sent in title case, and the \
+            "using the proxy {proxy}: captured header names are sent in lower case, and the \
              headers of the connection are replaced; with NO_PROXY={} the requests are sent \
              unchanged",
             destination.host()
@@ -244,7 +243,7 @@ pub fn announce(
     destination: &Destination,
     show: &mut Show,
 ) {
-    let unusable = unusable_variables();
+    let unusable = net::unusable_variables();
     for name in unusable.into_iter().filter(|_| !destination.is_loopback()) {
         show.warn(&format!(
             "{name} is no URL of a proxy and has no effect: expected one like http://HOST:PORT"
@@ -282,12 +281,14 @@ pub fn transport(
     announce("", &client_options, destination, show);
     Ok(HttpTransport {
         client: Client::new(destination, &client_options)?,
+        raw: RawClient::new(destination, &client_options)?,
         proxied: proxy.is_some(),
     })
 }
 
 pub struct HttpTransport {
     client: Client,
+    raw: RawClient,
     /// Set if the environment names a proxy. A proxy cannot forward captured requests byte for byte, so these are sent
     /// by the ordinary HTTP client then.
     proxied: bool,
@@ -301,8 +302,8 @@ impl Transport for HttpTransport {
                 let request = replay::strip_hop_by_hop(request);
                 self.client.send(&request).await
             }
-            // The future of `Client::send_raw` is boxed because it is large.
-            Origin::Capture => Box::pin(self.client.send_raw(&exact(request)?)).await,
+            // The future of `RawClient::send` is boxed because it is large.
+            Origin::Capture => Box::pin(self.raw.send(&exact(request)?)).await,
         }
     }
 
@@ -315,7 +316,7 @@ impl Transport for HttpTransport {
         match origin {
             Origin::Template => self.client.race(request, copies).await,
             Origin::Capture => match exact(request) {
-                Ok(raw) => self.client.race_raw(&raw, copies).await,
+                Ok(raw) => self.raw.race(&raw, copies).await,
                 Err(failure) => vec![(Err(failure), Duration::ZERO); copies],
             },
         }

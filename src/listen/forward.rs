@@ -3,6 +3,7 @@
 //! request's.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use crate::error::Error;
 use crate::exchange::Forwarded;
 use crate::net::Destination;
-use crate::net::client::{Client, ClientOptions, MAX_RESPONSE_BODY};
-use crate::net::raw::{MAX_FORWARDED_BODY, RawRequest};
+use crate::net::client::{ClientOptions, MAX_RESPONSE_BODY};
+use crate::net::raw::{MAX_FORWARDED_BODY, RawClient, RawRequest};
 use crate::net::secret::{masked_headers, masked_url};
 use crate::net::{
     Failure, FailureKind, Header, Phase, Request, Response, end_to_end, fields, header, query,
@@ -26,7 +27,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Forward {
     pub(crate) destination: Destination,
-    client: Client,
+    client: Arc<RawClient>,
     /// The element of `Via` that the listener adds (RFC 9110, 7.6.3); a request that already has the element is a loop.
     via: String,
 }
@@ -43,7 +44,7 @@ impl Forward {
             let text = format!("--forward-to {destination} is the address of this listener");
             return Err(Error::Usage(text));
         }
-        let client = Client::new(&destination, options)?;
+        let client = Arc::new(RawClient::new(&destination, options)?);
         let (pid, port) = (std::process::id(), listening.port());
         Ok(Self {
             destination,
@@ -108,7 +109,7 @@ impl Forward {
             return Err(failure(508, FailureKind::Other, text));
         }
         let outgoing = RawRequest::forwarded(sent, &self.destination);
-        let answer = self.client.send_raw(&outgoing).await;
+        let answer = self.client.send(&outgoing).await;
         let mut response = answer.map_err(|failure| match failure.kind {
             FailureKind::Timeout => (504, failure),
             _ => (502, failure),

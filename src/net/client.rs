@@ -1,4 +1,4 @@
-//! The HTTP client for one destination. [`raw`](super::raw) adds the requests that are written byte by byte.
+//! The HTTP client for one destination.
 //!
 //! Redirects are not followed, a written request is never sent again, loopback bypasses the environment's proxies, and
 //! connections are reused only with `keep_alive`.
@@ -9,16 +9,18 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use http_body_util::Full;
 use hyper::Uri;
-use hyper::header::PROXY_AUTHORIZATION;
 use hyper::http::uri::PathAndQuery;
+use hyper_util::client::proxy::matcher::Matcher;
 use rustls::pki_types::CertificateDer;
 use tokio::time::{Instant, timeout_at};
 
-use super::connect::{Connector, Stream};
+use super::connect::Connector;
 use super::destination::Destination;
 use super::failure::timed_out;
 use super::headers;
 use super::http1::{self, Connection, Limits, Outgoing};
+use super::proxied::Proxied;
+use super::secret::masked_url;
 use super::{Failure, FailureKind, Phase, Request, Response, header};
 use crate::error::Error;
 
@@ -56,8 +58,10 @@ impl Default for ClientOptions {
 
 #[derive(Clone)]
 pub struct Client {
-    pub(super) connector: Connector,
-    pub(super) timeout: Duration,
+    connector: Connector,
+    /// The reqwest client that replaces the connector if the environment names a proxy.
+    proxied: Option<Arc<Proxied>>,
+    timeout: Duration,
     keep_alive: bool,
     pool: Arc<Mutex<Pool>>,
 }
@@ -73,8 +77,11 @@ struct Pool {
 impl Client {
     /// Makes a client for one destination. Certificates are parsed only if the destination is https.
     pub fn new(destination: &Destination, options: &ClientOptions) -> Result<Self, Error> {
+        let proxy = proxy_in_use(destination);
+        let proxied = proxy.map(|proxy| Proxied::new(destination, options, proxy));
         Ok(Self {
             connector: Connector::new(destination, options)?,
+            proxied: proxied.transpose()?.map(Arc::new),
             timeout: options.timeout,
             keep_alive: options.keep_alive,
             pool: Arc::default(),
@@ -86,16 +93,15 @@ impl Client {
     /// The request target is sent as typed. Missing default headers and a correct `Content-Length` are added. If a
     /// reused connection ends before the request is written, the request is sent on a new connection.
     pub async fn send(&self, request: &Request) -> Result<Response, Failure> {
+        match &self.proxied {
+            Some(proxied) => Box::pin(proxied.send(request)).await,
+            None => self.send_directly(request).await,
+        }
+    }
+
+    async fn send_directly(&self, request: &Request) -> Result<Response, Failure> {
         let deadline = Instant::now() + self.timeout;
         let mut outgoing = self.outgoing(request)?;
-        if let Some(proxy) = self.connector.forward_proxy() {
-            let url = self.connector.destination.origin() + &request.target;
-            *outgoing.uri_mut() = url.parse().map_err(|_| unsendable())?;
-            if let Some(credentials) = proxy.basic_auth() {
-                let own = outgoing.headers_mut().entry(PROXY_AUTHORIZATION);
-                own.or_insert_with(|| credentials.clone());
-            }
-        }
         let kept = self.pool().idle.pop();
         if let Some(mut connection) = kept {
             let is_first_reuse = connection.responses == 1;
@@ -110,14 +116,13 @@ impl Client {
                 self.pool().peer_closes = true;
             }
         }
-        let stream = self.connector.connect_by_proxy().await?;
-        let mut connection = Connection::new(stream, &self.connector.destination).await?;
+        let mut connection = self.open().await?;
         let sent = self.exchange(&mut connection, outgoing, deadline).await;
         let response = sent.map_err(|error| error.into_failure(Phase::Send))?;
         Ok(self.keep(connection, response))
     }
 
-    /// Sends copies of a request as [`race_with`](Self::race_with) does.
+    /// Sends copies of a request as [`race`] does, without a proxy.
     pub async fn race(
         &self,
         request: &Request,
@@ -127,35 +132,20 @@ impl Client {
             Ok(outgoing) => outgoing,
             Err(failure) => return vec![(Err(failure), Duration::ZERO); copies],
         };
-        let send = |stream| {
+        let send = |mut connection: Connection| {
             let outgoing = outgoing.clone();
             async move {
                 let deadline = Instant::now() + self.timeout;
-                let mut connection = Connection::new(stream, &self.connector.destination).await?;
                 let sent = self.exchange(&mut connection, outgoing, deadline).await;
                 sent.map_err(|error| error.into_failure(Phase::Send))
             }
         };
-        self.race_with(send, copies).await
+        race(copies, || self.open(), send).await
     }
 
-    /// Opens a connection for each copy of a request, without a proxy, then sends all copies at once. The returned
-    /// durations count from the moment of sending.
-    pub(super) async fn race_with<S: Future<Output = Result<Response, Failure>>>(
-        &self,
-        send: impl Fn(Stream) -> S,
-        copies: usize,
-    ) -> Vec<(Result<Response, Failure>, Duration)> {
-        let open = join_all((0..copies).map(|_| self.connector.connect())).await;
-        let released = Instant::now();
-        let racing = open.into_iter().map(async |stream| {
-            let result = match stream {
-                Ok(stream) => send(stream).await,
-                Err(failure) => Err(failure),
-            };
-            (result, released.elapsed())
-        });
-        join_all(racing).await
+    async fn open(&self) -> Result<Connection, Failure> {
+        let stream = self.connector.connect().await?;
+        Connection::new(stream, &self.connector.destination).await
     }
 
     fn exchange(
@@ -195,9 +185,10 @@ impl Client {
             request.target.starts_with('/') && typed == Some(&request.target)
         };
         let uri = request.target.parse().ok().filter(is_exact);
+        let unsendable = "the request target is not a path, or has characters that a request line cannot contain";
         let mut outgoing = Outgoing::new(Full::new(request.body.0.clone()));
         *outgoing.method_mut() = method;
-        *outgoing.uri_mut() = uri.ok_or_else(unsendable)?;
+        *outgoing.uri_mut() = uri.ok_or_else(|| Failure::cannot_be_sent(unsendable))?;
         *outgoing.headers_mut() = headers;
         Ok(outgoing)
     }
@@ -208,10 +199,27 @@ impl Client {
     }
 }
 
-fn unsendable() -> Failure {
-    Failure::cannot_be_sent(
-        "the request target is not a path, or has characters that a request line cannot contain",
-    )
+/// Opens a connection for each copy of a request, then sends all copies at once. The returned durations count from the
+/// moment of sending.
+pub(super) async fn race<C, O, S>(
+    copies: usize,
+    open: impl Fn() -> O,
+    send: impl Fn(C) -> S,
+) -> Vec<(Result<Response, Failure>, Duration)>
+where
+    O: Future<Output = Result<C, Failure>>,
+    S: Future<Output = Result<Response, Failure>>,
+{
+    let open = join_all((0..copies).map(|_| open())).await;
+    let released = Instant::now();
+    let racing = open.into_iter().map(async |connection| {
+        let result = match connection {
+            Ok(connection) => send(connection).await,
+            Err(failure) => Err(failure),
+        };
+        (result, released.elapsed())
+    });
+    join_all(racing).await
 }
 
 /// Changes the kind of a failure on a reused connection: without any response byte, the peer may have closed the
@@ -225,6 +233,20 @@ fn on_kept(failure: Failure) -> Failure {
         text: format!("{} (on a reused connection)", failure.text),
         ..failure
     }
+}
+
+/// The proxy for a destination from `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, with its secrets masked.
+/// Loopback destinations have no proxy.
+pub fn proxy_in_use(destination: &Destination) -> Option<String> {
+    proxy_among(&Matcher::from_env(), destination)
+}
+
+fn proxy_among(environment: &Matcher, destination: &Destination) -> Option<String> {
+    if destination.is_loopback() {
+        return None;
+    }
+    let proxy = environment.intercept(&destination.url.as_str().parse().ok()?)?;
+    Some(masked_url(proxy.uri().to_string().trim_end_matches('/')))
 }
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
-//! Opens connections to one destination, directly in the phases DNS, TCP and TLS, or through the environment's proxy;
-//! failures name the phase or the proxy.
+//! Opens connections to one destination in the phases DNS, TCP and TLS; failures name the phase.
 
 use std::borrow::Cow;
 use std::io;
@@ -9,9 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{Either as First, select};
-use hyper_util::client::proxy::matcher::Intercept;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -22,22 +19,18 @@ use tokio_util::either::Either;
 use super::client::ClientOptions;
 use super::destination::{Destination, is_localhost};
 use super::failure::{explain, timed_out};
-use super::{Failure, Phase, proxy, tls};
+use super::{Failure, Phase, tls};
 use crate::error::Error;
 
 /// The delay before the second address family is tried (RFC 8305, section 5).
 const SECOND_FAMILY_DELAY: Duration = Duration::from_millis(250);
 
-/// A TLS stream is boxed because it is large.
-pub(super) type Secured<S> = Either<S, Box<TlsStream<S>>>;
-
-/// The inner stream leads to the destination or to its proxy; a proxy may be reached by TLS, too.
-pub(crate) type Stream = Secured<Secured<TcpStream>>;
+/// The TLS stream is boxed because it is large.
+pub(crate) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 #[derive(Clone)]
 pub(super) struct Connector {
     pub destination: Destination,
-    proxy: Option<Intercept>,
     known: Vec<SocketAddr>,
     tls: Option<TlsConnector>,
     timeout: Duration,
@@ -45,19 +38,15 @@ pub(super) struct Connector {
 
 impl Connector {
     pub fn new(destination: &Destination, options: &ClientOptions) -> Result<Self, Error> {
-        let proxy = proxy::of(destination);
-        let is_tls = destination.is_tls() || proxy.as_ref().is_some_and(proxy::is_https);
-        let tls = is_tls.then(|| tls::config(options)).transpose()?;
+        let tls = destination.is_tls().then(|| tls::config(options));
         Ok(Self {
             destination: destination.clone(),
-            proxy,
             known: known(destination.host(), destination.port()),
-            tls: tls.map(|tls| Arc::new(tls).into()),
+            tls: tls.transpose()?.map(|tls| Arc::new(tls).into()),
             timeout: options.connect_timeout.min(options.timeout),
         })
     }
 
-    /// Connects without a proxy.
     pub async fn connect(&self) -> Result<Stream, Failure> {
         let deadline = Instant::now() + self.timeout;
         let mut addresses = Cow::Borrowed(&self.known);
@@ -66,35 +55,21 @@ impl Connector {
             let found = self.phase(Phase::Dns, deadline, found).await?;
             addresses = Cow::Owned(found.collect());
         }
-        let tcp = self
-            .phase(Phase::Connect, deadline, dial(&addresses))
-            .await?;
-        self.secure(Either::Left(tcp), deadline).await
-    }
-
-    /// Connects through the environment's proxy, if there is one.
-    pub async fn connect_by_proxy(&self) -> Result<Stream, Failure> {
-        let Some(proxy) = &self.proxy else {
-            return self.connect().await;
+        let tcp = async {
+            let tcp = dial(&addresses).await?;
+            tcp.set_nodelay(true)?;
+            Ok(tcp)
         };
-        let deadline = Instant::now() + self.timeout;
-        let tunnel = proxy::tunnel(proxy, &self.destination, self.tls.clone());
-        let tunnel = timeout_at(deadline, Box::pin(tunnel)).await;
-        let stream = tunnel.unwrap_or_else(|_| Err(proxy::timed_out(proxy, self.timeout)));
-        self.secure(stream?, deadline).await
-    }
-
-    /// Returns the proxy that plain HTTP requests are sent to, with their target in absolute form (RFC 9112, section
-    /// 3.2.2). HTTPS and SOCKS use a tunnel instead.
-    pub fn forward_proxy(&self) -> Option<&Intercept> {
-        let proxy = self.proxy.as_ref().filter(|_| !self.destination.is_tls());
-        proxy.filter(|proxy| !proxy::is_socks(proxy))
-    }
-
-    async fn secure(&self, stream: Secured<TcpStream>, by: Instant) -> Result<Stream, Failure> {
-        let tls = self.tls.as_ref().filter(|_| self.destination.is_tls());
-        let handshake = secure(stream, tls, self.destination.host());
-        self.phase(Phase::Tls, by, handshake).await
+        let tcp = self.phase(Phase::Connect, deadline, tcp).await?;
+        let Some(tls) = &self.tls else {
+            return Ok(Either::Left(tcp));
+        };
+        let handshake = async {
+            let name = ServerName::try_from(self.destination.host().to_owned());
+            tls.connect(name.map_err(io::Error::other)?, tcp).await
+        };
+        let tls = self.phase(Phase::Tls, deadline, handshake).await?;
+        Ok(Either::Right(Box::new(tls)))
     }
 
     async fn phase<T>(
@@ -110,19 +85,6 @@ impl Connector {
     }
 }
 
-pub(super) async fn secure<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: S,
-    tls: Option<&TlsConnector>,
-    host: &str,
-) -> io::Result<Secured<S>> {
-    let Some(tls) = tls else {
-        return Ok(Either::Left(stream));
-    };
-    let name = ServerName::try_from(host.to_owned());
-    let stream = tls.connect(name.map_err(io::Error::other)?, stream).await?;
-    Ok(Either::Right(Box::new(stream)))
-}
-
 /// The addresses of an IP literal, or of a localhost name, which must not be looked up (RFC 6761, section 6.3).
 fn known(host: &str, port: u16) -> Vec<SocketAddr> {
     let localhost: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
@@ -131,15 +93,9 @@ fn known(host: &str, port: u16) -> Vec<SocketAddr> {
     addresses.map(|address| (address, port).into()).collect()
 }
 
-pub(super) async fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
-    let tcp = connect_any(addresses).await?;
-    tcp.set_nodelay(true)?;
-    Ok(tcp)
-}
-
 /// Connects to the first address that accepts. IPv4 and IPv6 are tried side by side; the second address family starts
 /// after a delay, or as soon as the first fails.
-async fn connect_any(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+async fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     let first_is_v4 = addresses.first().is_some_and(SocketAddr::is_ipv4);
     let is_first = |address: &SocketAddr| address.is_ipv4() == first_is_v4;
     if addresses.iter().all(is_first) {

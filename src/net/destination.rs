@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hyper::http::uri::Authority;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
-use url::Url;
+use reqwest::Url;
 
 use super::Header;
 use super::secret::masked_url;
@@ -135,6 +135,18 @@ impl Destination {
                 .any(|end| self.host().ends_with(end)),
         };
         self.is_loopback() || is_private_address
+    }
+
+    /// Joins a request target to the destination's URL. The error says why reqwest would not send the target byte for
+    /// byte.
+    pub(super) fn url_of(&self, target: &str) -> Result<Url, &'static str> {
+        if !target.starts_with('/') {
+            return Err("the request target is not a path, and cannot be sent through a proxy");
+        }
+        let text = self.origin() + target;
+        let url = Url::parse(&text).ok();
+        let url = url.filter(|url| url.as_str() == text && url.fragment().is_none());
+        url.ok_or("the request target would be rewritten on the way through the proxy")
     }
 }
 
@@ -343,6 +355,26 @@ mod tests {
             let error = Destination::parse(text).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");
             assert!(!error.contains("S3CR3T"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_target_is_taken_as_it_is_or_not_at_all() {
+        let there = destination("http://user:pass@cdr.test:81/webhook");
+        assert_eq!(
+            there.url_of("/x?a[]=%ff&b").unwrap().as_str(),
+            "http://cdr.test:81/x?a[]=%ff&b"
+        );
+        for target in [
+            "*",
+            "http://a/",
+            "/a/../b",
+            "/a b",
+            "/a?b=O'Brien",
+            "/a#b",
+            "",
+        ] {
+            assert!(there.url_of(target).is_err(), "{target}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Turns the error chains of rustls, hyper and the operating system into a [`Failure`].
+//! Turns the error chains of rustls, hyper, reqwest and the operating system into a [`Failure`].
 
 use std::error::Error;
 use std::io;

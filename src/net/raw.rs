@@ -16,11 +16,13 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::either::Either;
 
-use super::client::{Client, LIMITS};
-use super::connect::Stream;
+use super::client::{ClientOptions, LIMITS, race};
+use super::connect::{Connector, Stream};
 use super::failure::timed_out;
 use super::http1::{Connection, Limits, Outgoing};
 use super::{Destination, Failure, FailureKind, Phase, Response};
+use crate::error::Error;
+
 pub(crate) use script::{Script, check, is_chunked};
 
 /// Limit of a forwarded response's body in bytes, which is held in memory.
@@ -103,7 +105,20 @@ impl RawRequest {
     }
 }
 
-impl Client {
+#[derive(Clone)]
+pub(crate) struct RawClient {
+    connector: Connector,
+    timeout: Duration,
+}
+
+impl RawClient {
+    pub(crate) fn new(destination: &Destination, options: &ClientOptions) -> Result<Self, Error> {
+        Ok(Self {
+            connector: Connector::new(destination, options)?,
+            timeout: options.timeout,
+        })
+    }
+
     /// Opens a connection and runs the steps of a request. The timeout does not include connecting.
     pub(crate) async fn run(&self, request: &RawRequest) -> Result<Option<Response>, Failure> {
         let stream = self.open().await?;
@@ -111,21 +126,21 @@ impl Client {
     }
 
     /// Sends a request once and reads its response. The timeout includes connecting, and `Step::Reset` is a failure.
-    pub(crate) async fn send_raw(&self, request: &RawRequest) -> Result<Response, Failure> {
+    pub(crate) async fn send(&self, request: &RawRequest) -> Result<Response, Failure> {
         let began = Instant::now();
         let stream = self.open().await?;
         let left = self.timeout.saturating_sub(began.elapsed());
         self.send_on(stream, request, left).await
     }
 
-    /// Sends copies of a request as [`Client::race`] does.
-    pub(crate) async fn race_raw(
+    /// Sends copies of a request as [`client::race`](super::client::race) does.
+    pub(crate) async fn race(
         &self,
         request: &RawRequest,
         copies: usize,
     ) -> Vec<(Result<Response, Failure>, Duration)> {
         let send = |stream| self.send_on(stream, request, self.timeout);
-        self.race_with(send, copies).await
+        race(copies, || self.open(), send).await
     }
 
     pub(crate) fn open(&self) -> impl Future<Output = Result<Stream, Failure>> {
@@ -157,11 +172,7 @@ impl Client {
         if resets {
             // With a linger time of zero, closing the socket resets the connection. If setting the option fails, the
             // connection is closed normally.
-            let hop = match &stream {
-                Either::Left(hop) => hop,
-                Either::Right(tls) => tls.get_ref().0,
-            };
-            let _ = match hop {
+            let _ = match &stream {
                 Either::Left(tcp) => tcp.set_zero_linger(),
                 Either::Right(tls) => tls.get_ref().0.set_zero_linger(),
             };

@@ -14,7 +14,7 @@ use super::verdict::Observed;
 use super::{Case, CaseDelivery};
 use crate::error::Error;
 use crate::net::client::{Client, ClientOptions};
-use crate::net::raw::{RawRequest, Script};
+use crate::net::raw::{RawClient, RawRequest, Script};
 use crate::net::{Destination, Failure, Request, Response};
 
 /// A script's own pauses take up to 8 seconds on a slow machine.
@@ -56,8 +56,9 @@ pub struct SuiteClient<'a> {
     options: &'a ClientOptions,
     limiter: Rc<RateLimiter>,
     client: Client,
-    /// `long_client` has a longer timeout, for connections that are held open and for scripts with pauses.
-    long_client: Client,
+    writer: RawClient,
+    /// `long_writer` has a longer timeout, for connections that are held open and for scripts with pauses.
+    long_writer: RawClient,
     settle_delay: Duration,
 }
 
@@ -81,7 +82,8 @@ impl<'a> SuiteClient<'a> {
             options,
             limiter,
             client: Client::new(destination, &with_timeout(timeout))?,
-            long_client: Client::new(destination, &with_timeout(timeout * 2 + SCRIPT))?,
+            writer: RawClient::new(destination, &with_timeout(timeout))?,
+            long_writer: RawClient::new(destination, &with_timeout(timeout * 2 + SCRIPT))?,
             settle_delay,
         })
     }
@@ -129,7 +131,7 @@ impl<'a> SuiteClient<'a> {
                 raced.into_iter().map(seen).collect()
             }
             (CaseDelivery::WithIdleConnections(idle), [request, ..]) => {
-                let _idle = join_all((0..idle).map(|_| self.long_client.open())).await;
+                let _idle = join_all((0..idle).map(|_| self.long_writer.open())).await;
                 sleep(self.settle_delay).await;
                 vec![self.send(request).await]
             }
@@ -159,14 +161,14 @@ impl<'a> SuiteClient<'a> {
 
     /// `run_script` returns `None` if the script reset the connection: the liveness check alone is the verdict then.
     async fn run_script(&self, script: Script, request: &Request) -> Option<Observed> {
-        let client = if script.takes_time() {
-            &self.long_client
+        let writer = if script.takes_time() {
+            &self.long_writer
         } else {
-            &self.client
+            &self.writer
         };
         self.limiter.wait(1).await;
         let began = Instant::now();
-        let result = client.run(&script.steps(request, self.destination)).await;
+        let result = writer.run(&script.steps(request, self.destination)).await;
         let latency = began.elapsed();
         Some(observed(request, result.transpose()?, latency))
     }
@@ -174,7 +176,7 @@ impl<'a> SuiteClient<'a> {
     /// The request `good` is sent while `script` holds another connection open.
     async fn send_while_held(&self, script: &RawRequest, good: &Request) -> Observed {
         let holding = async {
-            let _ = self.long_client.run(script).await;
+            let _ = self.long_writer.run(script).await;
             pending::<Observed>().await
         };
         let mut holding = pin!(holding);

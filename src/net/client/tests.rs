@@ -597,3 +597,23 @@ async fn what_cannot_be_sent_exactly_is_not_sent() {
         );
     }
 }
+
+#[test]
+fn proxies_come_from_the_environment_but_never_for_loopback() {
+    let environment = Matcher::builder()
+        .all("http://u:p@proxy.test:3128")
+        .no("near.test")
+        .build();
+    let proxy = |url| proxy_among(&environment, &Destination::parse(url).unwrap());
+    assert_eq!(
+        proxy("http://cdr.test/?token=a").as_deref(),
+        Some("http://proxy.test:3128")
+    );
+    assert_eq!(
+        proxy("https://cdr.test").as_deref(),
+        Some("http://proxy.test:3128")
+    );
+    assert_eq!(proxy("http://near.test"), None);
+    assert_eq!(proxy("http://localhost:5000"), None);
+    assert_eq!(proxy("http://127.0.0.1:5000"), None);
+}

@@ -1,4 +1,3 @@
-use super::super::client::ClientOptions;
 use super::super::client::tls_tests::Authority;
 use super::super::failure::peer_closed;
 use super::super::{Header, Request};
@@ -153,12 +152,12 @@ async fn read_until(stream: &mut TcpStream, end: &[u8]) -> Vec<u8> {
     received
 }
 
-fn writer(there: &Destination, timeout: Duration) -> Client {
+fn writer(there: &Destination, timeout: Duration) -> RawClient {
     let options = ClientOptions {
         timeout,
         ..ClientOptions::default()
     };
-    Client::new(there, &options).unwrap()
+    RawClient::new(there, &options).unwrap()
 }
 
 async fn perform(there: &Destination, raw: &RawRequest) -> Result<Option<Response>, Failure> {
@@ -389,7 +388,7 @@ async fn a_peer_that_does_not_take_a_request_is_told_from_one_that_does_not_answ
         })
         .await;
         let raw = RawRequest::exact(&request).unwrap();
-        let failure = writer(&there, SOON).send_raw(&raw).await.unwrap_err();
+        let failure = writer(&there, SOON).send(&raw).await.unwrap_err();
         assert_eq!((failure.phase, failure.kind), (phase, FailureKind::Timeout));
         assert!(failure.text.ends_with(text), "{}", failure.text);
     }
@@ -411,7 +410,7 @@ async fn the_answer_to_head_ends_with_its_head() {
         assert_eq!(raw.method, "HEAD");
     }
     let answer = writer(&there, NEVER)
-        .send_raw(&RawRequest::exact(&head).unwrap())
+        .send(&RawRequest::exact(&head).unwrap())
         .await
         .unwrap();
     assert_eq!((answer.status, answer.body.len()), (200, 0));
@@ -485,7 +484,7 @@ async fn scripts_are_played_over_tls() {
         let port = authority.peer(host, 2999).await.port();
         let there = Destination::parse(&format!("https://localhost:{port}/")).unwrap();
         let raw = whole(&request(), &there);
-        let result = Client::new(&there, &options).unwrap().send_raw(&raw).await;
+        let result = RawClient::new(&there, &options).unwrap().send(&raw).await;
         assert_eq!(
             result
                 .map(|answer| answer.status)
