@@ -127,11 +127,8 @@ impl<'a> Call<'a> {
             Content::File(items) => items.len(),
         } as u64;
         let place = usize::try_from(n.checked_rem(length)?).ok()?;
-        if plan
-            .schedule
-            .rounds()
-            .is_some_and(|rounds| n / length >= rounds)
-        {
+        let rounds = plan.schedule.rounds();
+        if rounds.is_some_and(|rounds| n / length >= rounds) {
             return None;
         }
         Some(match &plan.content {

@@ -48,11 +48,9 @@ impl<F: FnMut(Event)> Suite<'_, F> {
         }
         let requests = self.requests(PROBES[0]);
         let copies = (1..=SIDE_BY_SIDE as u64).map(|n| requests.liveness_check(n, *method));
+        let copies: Vec<_> = copies.collect();
         let began = Instant::now();
-        let observed = self
-            .unhurried
-            .send_together(&copies.collect::<Vec<_>>())
-            .await;
+        let observed = self.unhurried.send_together(&copies).await;
         let all_accepted = observed.iter().all(Observed::accepted);
         self.serves_several = Some(all_accepted && began.elapsed() < latency * 3);
         let latencies = observed.iter().map(|observed| observed.latency);
