@@ -27,6 +27,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
+use crate::json::{self, Document};
 
 pub type Fields = Map<String, Value>;
 
@@ -305,6 +306,28 @@ impl From<&Cdr<'_>> for CdrText {
             leg: cdr.leg.map(|leg| leg.word().into()),
             status: Some(cdr.status.word().into()),
         }
+    }
+}
+
+impl CdrText {
+    /// Reads a CDR and keeps repeated names and the digits of numbers. Of a repeated name the last value counts, as in most
+    /// parsers. Returns `None` if `json` is no object.
+    pub fn read(json: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(json).ok()?;
+        let Ok(Document::Object(members)) = json::document(json) else {
+            return None;
+        };
+        let word = |name| {
+            let member = members.iter().rfind(|member| member.name == name)?;
+            member
+                .is_string()
+                .then(|| json::unquoted(member.raw).into_owned().into())
+        };
+        Some(Self {
+            json: json::compact(text).into(),
+            leg: word("leg"),
+            status: word("status"),
+        })
     }
 }
 

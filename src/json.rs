@@ -11,7 +11,7 @@ pub use error::Error;
 pub(crate) use error::plain_words;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
-pub(crate) use tokens::{Kind, tokens};
+pub(crate) use tokens::{Kind, Token, tokens};
 
 /// The maximum depth of arrays and objects. serde_json has the same limit, but does not apply it to a `RawValue`.
 pub const MAX_DEPTH: usize = 127;
@@ -99,6 +99,19 @@ pub fn document(bytes: &[u8]) -> Result<Document<'_>, Error> {
         Some(b'n') => Document::Other("null"),
         _ => Document::Other("number"),
     })
+}
+
+/// The members of a JSON object, none of other bytes.
+pub(crate) fn members_of(object: &[u8]) -> Vec<Member<'_>> {
+    match document(object) {
+        Ok(Document::Object(members)) => members,
+        _ => Vec::new(),
+    }
+}
+
+/// Returns a JSON text, which [`check`] must have accepted, without the whitespace between its tokens.
+pub(crate) fn compact(text: &str) -> String {
+    tokens(text).map(|token| token.text).collect()
 }
 
 /// Splits the text of an object, which [`check`] must have accepted, into members.

@@ -88,7 +88,7 @@ pub fn prepare(
                 (customer-no-answer does)",
             );
         }
-        for (flag, field) in options.edits.iter().map(Edit::flag_and_field) {
+        for Edit { flag, field, .. } in &options.edits {
             if schema::documented(field).is_none() {
                 show.warn(&format!("{flag} {field}: {}", schema::unknown(field)));
             }

@@ -6,7 +6,9 @@
 use std::collections::HashSet;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
+
+use crate::json;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Encoding {
@@ -25,29 +27,39 @@ pub(crate) const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// Encodes CDR fields as a query string, in order. Strings are written without quotes, other values as JSON text.
-pub fn encode(fields: &Map<String, Value>, encoding: Encoding) -> String {
-    let mut pairs = Vec::with_capacity(fields.len());
-    for (name, value) in fields {
-        push(&mut pairs, name, value, encoding);
+/// Encodes the members of a JSON object as a query string, in order. Strings are written without quotes, other values
+/// as compact JSON text, with the digits of numbers. Other bytes than a JSON object give no query.
+pub fn encode(object: &[u8], encoding: Encoding) -> String {
+    let mut pairs = Vec::new();
+    for member in json::members_of(object) {
+        push(&mut pairs, &member.name, member.raw, encoding);
     }
     pairs.join("&")
 }
 
-fn push(pairs: &mut Vec<String>, name: &str, value: &Value, encoding: Encoding) {
-    match (value, encoding) {
-        (Value::Object(members), Encoding::Brackets) if !members.is_empty() => {
-            for (key, value) in members {
-                push(pairs, &format!("{name}[{key}]"), value, encoding);
-            }
+fn push(pairs: &mut Vec<String>, name: &str, value: &str, encoding: Encoding) {
+    let first = value.as_bytes().first();
+    let before = pairs.len();
+    if encoding == Encoding::Brackets && first == Some(&b'{') {
+        for member in json::members_of(value.as_bytes()) {
+            push(
+                pairs,
+                &format!("{name}[{}]", member.name),
+                member.raw,
+                encoding,
+            );
         }
-        (Value::Array(items), Encoding::Brackets) if !items.is_empty() => {
-            for (index, value) in items.iter().enumerate() {
-                push(pairs, &format!("{name}[{index}]"), value, encoding);
-            }
+    } else if encoding == Encoding::Brackets {
+        let items = serde_json::from_str::<Vec<&RawValue>>(value);
+        for (index, item) in items.iter().flatten().enumerate() {
+            push(pairs, &format!("{name}[{index}]"), item.get(), encoding);
         }
-        (Value::String(text), _) => pairs.push(pair(name, text)),
-        (other, _) => pairs.push(pair(name, &other.to_string())),
+    }
+    if pairs.len() == before {
+        pairs.push(match first {
+            Some(b'"') => pair(name, &json::unquoted(value)),
+            _ => pair(name, &json::compact(value)),
+        });
     }
 }
 
@@ -149,21 +161,19 @@ pub fn decode(query: &str) -> Decoded {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde_json::json;
-
-    fn fields() -> Map<String, Value> {
-        let fields = json!({"to": 442_079_460_001_u64, "custom": "a b&c=d/ü", "extra_params": {"crm": "1", "n": {"x": 2}}});
-        fields.as_object().cloned().unwrap()
-    }
+    use serde_json::{Map, Value, json};
 
     #[test]
     fn objects_are_text_or_brackets() {
+        let object = r#"{"to":442079460001,"custom":"a b&c=d/ü", "extra_params":{"crm": "1","n":{"x":[2.50]}}}"#;
         assert_eq!(
-            encode(&fields(), Encoding::Flat),
-            "to=442079460001&custom=a%20b%26c%3Dd%2F%C3%BC&extra_params=%7B%22crm%22%3A%221%22%2C%22n%22%3A%7B%22x%22%3A2%7D%7D"
+            encode(object.as_bytes(), Encoding::Flat),
+            "to=442079460001&custom=a%20b%26c%3Dd%2F%C3%BC&extra_params=%7B%22crm%22%3A%221%22%2C%22n%22%3A%7B%22x%22%3A%5B2.50%5D%7D%7D"
         );
-        let brackets = encode(&fields(), Encoding::Brackets);
-        assert!(brackets.ends_with("&extra_params%5Bcrm%5D=1&extra_params%5Bn%5D%5Bx%5D=2"));
+        let brackets = encode(object.as_bytes(), Encoding::Brackets);
+        assert!(
+            brackets.ends_with("&extra_params%5Bcrm%5D=1&extra_params%5Bn%5D%5Bx%5D%5B0%5D=2.50")
+        );
     }
 
     #[test]
@@ -236,7 +246,7 @@ mod tests {
         #[test]
         fn what_is_encoded_comes_back(pairs in proptest::collection::vec((".{1,8}", ".{0,16}"), 0..6)) {
             let fields: Map<String, Value> = pairs.iter().map(|(n, v)| (n.clone(), v.as_str().into())).collect();
-            let decoded = decode(&encode(&fields, Encoding::Flat));
+            let decoded = decode(&encode(json!(fields).to_string().as_bytes(), Encoding::Flat));
             let expected: Vec<_> = fields.into_iter().map(|(n, v)| (n, v.as_str().unwrap().to_owned())).collect();
             prop_assert_eq!(decoded.pairs, expected);
         }

@@ -1,70 +1,65 @@
 //! `--set`, `--set-json` and `--unset`: edits of a payload, which may make the payload invalid. Edits of a captured
 //! request keep the bytes of all other fields.
 
-use std::str::FromStr;
-
 use serde_json::Value;
 
-use crate::cdr::Fields;
 use crate::cdr::schema::{self, FieldType};
 use crate::json::{self, Document};
 use crate::net::query::{self, Encoding};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Edit {
-    /// Replaces the value of a payload field in its place, or appends the field.
-    Put(String, Value),
-    Remove(String),
+pub struct Edit {
+    pub flag: &'static str,
+    pub field: String,
+    /// The JSON text that replaces the value of the field in its place, or is appended; `None` removes the field.
+    pub value: Option<String>,
 }
 
 impl Edit {
-    /// Returns the flag of the edit and the name of the field.
-    pub fn flag_and_field(&self) -> (&'static str, &str) {
-        match self {
-            Self::Put(name, _) => ("--set", name),
-            Self::Remove(name) => ("--unset", name),
-        }
-    }
-
     /// Parses the `FIELD=VALUE` of `--set`. The value gets the field's documented type; the value is a string if the
     /// type cannot hold it or the field is undocumented.
     pub fn set(text: &str) -> Result<Self, String> {
-        let (name, value) = split(text)?;
-        let typed = match schema::documented(name).map(|field| field.field_type) {
-            Some(FieldType::Number) => serde_json::Number::from_str(value).ok().map(Value::Number),
-            Some(FieldType::Boolean) => value.parse().ok().map(Value::Bool),
-            Some(FieldType::String) | None => None,
+        let (field, value) = split(text)?;
+        let documented = schema::documented(field).map(|field| field.field_type);
+        let has_type = match json::value(value) {
+            Ok(Value::Number(_)) => documented == Some(FieldType::Number),
+            Ok(Value::Bool(_)) => documented == Some(FieldType::Boolean),
+            _ => false,
         };
-        let value = typed.unwrap_or_else(|| value.into());
-        Ok(Self::Put(name.to_owned(), value))
+        let value = if has_type {
+            value.trim().to_owned()
+        } else {
+            Value::from(value).to_string()
+        };
+        Ok(Self::put("--set", field, value))
     }
 
     pub fn set_json(text: &str) -> Result<Self, String> {
-        let (name, value) = split(text)?;
+        let (field, value) = split(text)?;
         match json::value(value) {
-            Ok(value) => Ok(Self::Put(name.to_owned(), value)),
+            Ok(_) => Ok(Self::put("--set-json", field, json::compact(value))),
             Err(error) => Err(format!(
                 "the value is not JSON: {error}; put text in double quotes, or use --set"
             )),
         }
     }
 
-    pub fn unset(name: &str) -> Result<Self, String> {
-        if name.is_empty() || name.contains('=') {
+    pub fn unset(field: &str) -> Result<Self, String> {
+        if field.is_empty() || field.contains('=') {
             return Err("expected a field name".to_owned());
         }
-        Ok(Self::Remove(name.to_owned()))
+        Ok(Self {
+            flag: "--unset",
+            field: field.to_owned(),
+            value: None,
+        })
     }
 
-    pub fn apply(&self, fields: &mut Fields) {
-        match self {
-            Self::Put(name, value) => {
-                fields.insert(name.clone(), value.clone());
-            }
-            // `Map::remove` would move the last field into the gap and so change the order.
-            Self::Remove(name) => {
-                fields.shift_remove(name);
-            }
+    pub(crate) fn put(flag: &'static str, field: &str, value: String) -> Self {
+        Self {
+            flag,
+            field: field.to_owned(),
+            value: Some(value),
         }
     }
 }
@@ -142,8 +137,8 @@ pub fn edit_pairs(text: &str, edits: &[Edit], encoding: Encoding) -> String {
     };
     for edit in edits {
         apply(edit, &mut pieces, "&", belongs, |name, value, _| {
-            let field = Fields::from_iter([(name.to_owned(), value.clone())]);
-            query::encode(&field, encoding)
+            let object = format!("{{{}:{value}}}", Value::from(name));
+            query::encode(object.as_bytes(), encoding)
         });
     }
     joined(&pieces)
@@ -156,21 +151,16 @@ fn apply<'a>(
     pieces: &mut Vec<Piece<'a>>,
     lead: &'a str,
     belongs: impl Fn(&str, &str) -> bool,
-    write: impl Fn(&str, &Value, Option<&str>) -> String,
+    write: impl Fn(&str, &str, Option<&str>) -> String,
 ) {
-    let (Edit::Put(name, _) | Edit::Remove(name)) = edit;
+    let name = &edit.field;
     let place = pieces.iter().position(|piece| belongs(&piece.name, name));
-    let put = match edit {
-        Edit::Put(name, value) => {
-            let old = place.map(|place| &pieces[place]);
-            Some(Piece {
-                name: name.clone(),
-                lead: old.map_or(lead, |old| old.lead),
-                text: write(name, value, old.map(|old| old.text.as_str())),
-            })
-        }
-        Edit::Remove(_) => None,
-    };
+    let old = place.map(|place| &pieces[place]);
+    let put = edit.value.as_ref().map(|value| Piece {
+        name: name.clone(),
+        lead: old.map_or(lead, |old| old.lead),
+        text: write(name, value, old.map(|old| old.text.as_str())),
+    });
     pieces.retain(|piece| !belongs(&piece.name, name));
     let place = place.unwrap_or(pieces.len());
     pieces.splice(place..place, put);
@@ -189,17 +179,10 @@ fn joined(pieces: &[Piece<'_>]) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde_json::json;
 
-    fn edited_fields(edits: &[Edit]) -> Value {
-        let mut fields = json!({"to": 1, "leg": "a", "status": "missed"})
-            .as_object()
-            .cloned()
-            .unwrap();
-        for edit in edits {
-            edit.apply(&mut fields);
-        }
-        Value::Object(fields)
+    fn edited_fields(edits: &[Edit]) -> String {
+        let fields = br#"{"to":1,"leg":"a","status":"missed"}"#;
+        String::from_utf8(edit_object(fields, edits)).unwrap()
     }
 
     #[test]

@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::edit;
 use super::plan::Origin;
 use super::template::{PreparedCdr, RequestTemplate};
-use crate::cdr::judge::{judge_json, judge_pairs};
+use crate::cdr::CdrText;
+use crate::cdr::judge::judge_pairs;
 use crate::cdr::schema;
-use crate::cdr::{CdrText, Fields};
 use crate::clock::Timestamp;
 use crate::json::{self, Document};
 use crate::net::{self, Header, Request, header, query, raw};
@@ -64,14 +64,15 @@ pub fn is_editable(request: &Request) -> bool {
     cdr_place(request).is_some()
 }
 
-fn fields(request: &Request) -> Option<Fields> {
+fn cdr(request: &Request) -> Option<CdrText> {
     let pairs = match cdr_place(request)? {
-        CdrPlace::Json => return judge_json(&request.body.0).fields,
+        CdrPlace::Json => return CdrText::read(&request.body.0),
         CdrPlace::Form => request.body.text()?,
         CdrPlace::Query => request.query()?,
     };
     let pairs = query::decode(pairs).pairs;
-    judge_pairs(&pairs[schema::first_documented(&pairs)?..]).fields
+    let judged = judge_pairs(&pairs[schema::first_documented(&pairs)?..]);
+    judged.fields.as_ref().map(CdrText::from)
 }
 
 /// Removes the hop-by-hop headers (RFC 9110, section 7.6.1) of a captured request, for clients that add their own.
@@ -92,7 +93,7 @@ impl RequestTemplate {
         self.set_headers(&mut request.headers);
         set_length(&mut request);
         PreparedCdr {
-            cdr: fields(&request).as_ref().map(CdrText::from),
+            cdr: cdr(&request),
             requests: vec![Arc::new(request)],
             origin: Origin::Capture,
         }

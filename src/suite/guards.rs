@@ -160,7 +160,7 @@ fn in_body(request: &mut Request, name: &str, forgery: Forgery) {
     let fields: Fields = serde_json::from_slice(&request.body.0).unwrap_or_default();
     let own = fields.get(name);
     let edit = match (own.and_then(Value::as_u64), forgery) {
-        (Some(number), Forgery::Wrong) => Edit::Put(name.to_owned(), (number + 1).into()),
+        (Some(number), Forgery::Wrong) => Edit::put("--set", name, (number + 1).to_string()),
         _ => edit(
             name,
             own.and_then(Value::as_str).unwrap_or_default(),
@@ -173,8 +173,12 @@ fn in_body(request: &mut Request, name: &str, forgery: Forgery) {
 
 fn edit(name: &str, own: &str, forgery: Forgery) -> Edit {
     match forged(own, forgery) {
-        Some(value) => Edit::Put(name.to_owned(), value.into()),
-        None => Edit::Remove(name.to_owned()),
+        Some(value) => Edit::put("--set", name, Value::from(value).to_string()),
+        None => Edit {
+            flag: "--unset",
+            field: name.to_owned(),
+            value: None,
+        },
     }
 }
 

@@ -16,28 +16,8 @@ use crate::seed::{Seed, Stream};
 use crate::send::template::RequestTemplate;
 use crate::untrusted::beginning;
 
-/// A `Payload` whose body is no JSON object has no `fields` for the query of a GET.
-#[derive(Clone)]
-struct Payload {
-    body: Bytes,
-    fields: Option<Fields>,
-}
-
-impl From<Bytes> for Payload {
-    fn from(body: Bytes) -> Self {
-        let fields = serde_json::from_slice(&body).ok();
-        Self { body, fields }
-    }
-}
-
-impl From<Fields> for Payload {
-    fn from(fields: Fields) -> Self {
-        Self {
-            // Serialising a map with string keys cannot fail.
-            body: serde_json::to_vec(&fields).unwrap_or_default().into(),
-            fields: Some(fields),
-        }
-    }
+fn body(cdr: &Fields) -> Bytes {
+    json!(cdr).to_string().into()
 }
 
 /// The calls of a case begin 10 to 50 seconds before [`SuiteOptions::at`], as if they had just stopped ringing.
@@ -106,7 +86,7 @@ impl CaseRequests {
     pub fn requests(&self, case: &Case) -> Vec<Request> {
         let mut payloads = self.payloads(case.payload);
         let again = payloads.clone();
-        let others = |count| (1..).take(count).map(|n| self.good(n).into());
+        let others = |count| (1..).take(count).map(|n| body(&self.good(n)));
         match case.delivery {
             CaseDelivery::Reversed => payloads.reverse(),
             CaseDelivery::Again | CaseDelivery::AgainAfter(_) => payloads.extend(again),
@@ -114,13 +94,13 @@ impl CaseRequests {
             CaseDelivery::LateAgain(count) => payloads.extend(others(count).chain(again)),
             CaseDelivery::AgainChanged => {
                 let changes = CORRECTION.len() - usize::from(self.account.custom.is_some());
-                payloads.push(self.changed(&CORRECTION[..changes]).into());
+                payloads.push(body(&self.changed(&CORRECTION[..changes])));
             }
             CaseDelivery::Concurrent(calls) => payloads.extend(others(calls - 1)),
             _ => {}
         }
         let request = |(n, payload)| {
-            let mut request = self.request(case.delivery, case.method.name(n), payload);
+            let mut request = self.request(case.delivery, case.method.name(n), &payload);
             if let CaseDelivery::Forged(forgery) = case.delivery {
                 let guard = self.guards.get(n).into_iter();
                 guard.for_each(|guard| guard.forge(&mut request, forgery));
@@ -132,14 +112,14 @@ impl CaseRequests {
 
     pub fn liveness_check(&self, n: u64, method: CaseMethod) -> Request {
         let good = self.good(FIRST_LIVENESS_CALL + n);
-        self.request(CaseDelivery::InOrder, method.name(0), good.into())
+        self.request(CaseDelivery::InOrder, method.name(0), &body(&good))
     }
 
     /// Returns the good CDR of call `n` with a change, as a request of its own.
     pub fn altered(&self, n: u64, method: CaseMethod, alter: impl FnOnce(&mut Fields)) -> Request {
         let mut cdr = self.good(n);
         alter(&mut cdr);
-        self.request(CaseDelivery::InOrder, method.name(0), cdr.into())
+        self.request(CaseDelivery::InOrder, method.name(0), &body(&cdr))
     }
 
     /// Names what a case changes of a good delivery, if it is a field, a parameter or a header.
@@ -167,20 +147,19 @@ impl CaseRequests {
         }
     }
 
-    fn request(&self, delivery: CaseDelivery, method: &'static str, payload: Payload) -> Request {
+    fn request(&self, delivery: CaseDelivery, method: &'static str, payload: &Bytes) -> Request {
         let mut template = self.template.clone();
         if delivery == CaseDelivery::Brackets {
             template.encoding = query::Encoding::Brackets;
         }
         let mut request = match method {
-            "POST" | "PUT" => template.post(payload.body),
-            _ => template.get(payload.fields.as_ref()),
+            "POST" | "PUT" => template.post(payload.clone()),
+            _ => template.get(payload),
         };
         request.method = method.into();
         match delivery {
             CaseDelivery::Parameter(name, text) => {
-                let fields = payload.fields.unwrap_or_default();
-                let query = query::encode(&fields, template.encoding);
+                let query = query::encode(payload, template.encoding);
                 let mut pairs: Vec<_> = query.split('&').collect();
                 let start = format!("{name}=");
                 let is_own = |pair: &&mut &str| !name.is_empty() && pair.starts_with(&start);
@@ -202,27 +181,30 @@ impl CaseRequests {
         request
     }
 
-    fn payloads(&self, payload: CasePayload) -> Vec<Payload> {
-        let body = |body: Vec<u8>| vec![Bytes::from(body).into()];
+    fn payloads(&self, payload: CasePayload) -> Vec<Bytes> {
         match payload {
             CasePayload::Scenario(name, shape, call_ids) => {
                 let cdrs = self.scenario(name, 0, shape, call_ids);
-                cdrs.into_iter().map(Payload::from).collect()
+                cdrs.iter().map(body).collect()
             }
-            CasePayload::Changed(changes) => vec![self.changed(changes).into()],
-            CasePayload::Yours(name) => vec![self.yours(name, 0).into()],
+            CasePayload::Changed(changes) => vec![body(&self.changed(changes))],
+            CasePayload::Spliced(name, json) => {
+                vec![spliced(&self.good(0), name, json).into()]
+            }
+            CasePayload::Yours(name) => vec![body(&self.yours(name, 0))],
             CasePayload::DocumentedPair => {
                 let mut first = self.yours("docs-leg-a", 0);
                 let earlier = self.options.at.before(BETWEEN_SAMPLES);
                 first.insert("time".to_owned(), earlier.epoch_ms().into());
                 let mut second = self.yours("docs-leg-b", 1);
                 second.insert("call_id".to_owned(), first["call_id"].clone());
-                vec![first.into(), second.into()]
+                vec![body(&first), body(&second)]
             }
-            CasePayload::Spliced(name, json) => body(spliced(&self.good(0), name, json)),
-            CasePayload::Object(object) => body(object(&self.good(0)).to_string().into()),
-            CasePayload::Body(of) => body(of(&self.good(0))),
-            CasePayload::Text(text) => body(text.into()),
+            CasePayload::Object(object) => {
+                vec![object(&self.good(0)).to_string().into()]
+            }
+            CasePayload::Body(make) => vec![make(&self.good(0)).into()],
+            CasePayload::Text(text) => vec![text.into()],
         }
     }
 

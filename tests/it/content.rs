@@ -402,9 +402,16 @@ fn values_that_cannot_be_read_are_edited_as_text_and_never_left_out_of_a_query()
         };
         let edited = sent(&["--set", "leg=b"]).expect(0).stdout;
         assert_eq!(edited, format!("{}\n", cdr.replace("\"a\"", "\"b\"")));
-        let query = sent(&["--method", "get"]).expect(2);
-        let refused = "error: standard input: object 1: cannot be sent as a query: ";
-        assert!(query.stderr.starts_with(refused), "{}", query.stderr);
+        let query = sent(&["--method", "get", "--print", "vegeta"]);
+        if value == "1e400" {
+            let by_get = query.expect(0).stdout;
+            assert!(by_get.contains("?leg=a&big=1e400&log=1"), "{by_get}");
+            continue;
+        }
+        let refused = "error: standard input: object 1: cannot be sent as a query: a string holds half of a \
+            surrogate pair\n";
+        let said = query.expect(2).stderr;
+        assert!(said.starts_with(refused), "{said}");
     }
 }
 

@@ -214,6 +214,40 @@ fn files_of_other_kinds_are_sent_with_a_warning_or_refused() {
 }
 
 #[test]
+fn what_no_edit_names_is_sent_as_it_was_written() {
+    for (value, query) in [
+        ("1.50", "1.50"),
+        ("1e-400", "1e-400"),
+        ("1E5", "1E5"),
+        ("-0", "-0"),
+        ("12345678901234567890123", "12345678901234567890123"),
+        ("{\"y\": [1.50]}", "%7B%22y%22%3A%5B1.50%5D%7D"),
+        ("\"\\u00e9\\/\"", "%C3%A9%2F"),
+    ] {
+        let file = format!("{{\"leg\":\"a\", \"x\":{value}}}");
+        let sent = |arguments: &[&str]| {
+            let fixed = ["send", "--file", "-"];
+            let ended = program(fixed.iter().chain(arguments)).input(&*file).run();
+            ended.expect(0).stdout
+        };
+        assert_eq!(
+            sent(&["--dry-run", "--set", "leg=b"]),
+            file.replace("\"a\"", "\"b\"") + "\n"
+        );
+        assert_eq!(
+            sent(&["--dry-run", "--set-json", &format!("leg={value}")]),
+            file.replace("\"a\"", &value.replace(": ", ":")) + "\n"
+        );
+        let by_get = sent(&["--print", "vegeta", "-X", "get", "--unset", "no"]);
+        assert!(by_get.contains(&format!("?leg=a&x={query}\"")), "{by_get}");
+    }
+    let twice = program(["send", "--dry-run", "--file", "-", "--unset", "leg"])
+        .input(r#"{"leg":"a","x":1,"x":-1e400}"#)
+        .run();
+    assert_eq!(twice.expect(0).stdout, "{\"x\":1,\"x\":-1e400}\n");
+}
+
+#[test]
 fn what_monitors_and_browsers_ask_for_is_no_webhook() {
     let listener = pretty_listener(&["--format", "line", "--count", "1"]);
     let agents = [

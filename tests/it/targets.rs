@@ -187,8 +187,9 @@ pub fn a_query(bytes: &[u8]) {
         .iter()
         .map(|(name, value)| (name.clone(), value.as_str().into()))
         .collect();
+    let object = serde_json::to_vec(&fields).expect("JSON");
     for encoding in [Encoding::Flat, Encoding::Brackets] {
-        let written = query::encode(&fields, encoding);
+        let written = query::encode(&object, encoding);
         let read = query::decode(&written).pairs.into_iter();
         let read: Map<String, Value> = read
             .filter(|(name, value)| !(name.is_empty() && value.is_empty()))

@@ -4,7 +4,7 @@ use crate::cdr::scenarios::{CATALOGUE, CallIds, GenerateOptions, ScenarioChoice,
 use crate::cdr::{Shape as Typing, Status};
 use crate::clock::Timestamp;
 use crate::seed::Seed;
-use crate::send::edit::Edit;
+use crate::send::edit::{Edit, edit_object};
 use proptest::prelude::*;
 
 fn setting(seed: u64, shape: Typing, call_ids: CallIds) -> GenerateOptions {
@@ -186,15 +186,13 @@ proptest! {
     fn an_edit_is_reported_as_exactly_that_edit(seed in any::<u64>(), which in 0..13_usize, how in 0..3) {
         let setting = setting(seed, Typing::Docs, CallIds::Shared);
         let told = generate(ScenarioChoice::Scenario(&CATALOGUE[0]), 0, &setting).1;
-        let mut fields = told[0].cdr.fields();
         let name = FIELDS[which].name;
         let (edit, code) = match how {
             0 => (Edit::unset(name).unwrap(), Code::Missing),
             1 => (Edit::set_json(&format!("{name}=null")).unwrap(), Code::Retyped),
             _ => (Edit::set(&format!("{name}x=1")).unwrap(), Code::Unknown),
         };
-        edit.apply(&mut fields);
-        let verdict = judge_json(&serde_json::to_vec(&fields).unwrap()).verdict;
+        let verdict = judge_json(&edit_object(&told[0].cdr.json(), &[edit])).verdict;
         let seen: Vec<_> = verdict.remarks.iter().map(|r| (r.code, r.field.as_ref().unwrap().as_it_came())).collect();
         let field = if how == 2 { format!("{name}x") } else { name.to_owned() };
         prop_assert_eq!(seen, [(code, field.as_str())]);

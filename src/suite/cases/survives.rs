@@ -156,7 +156,7 @@ pub const CASES: &[Case] = &[
         ContentType(Some("application/json; charset=martian")),
         "A charset that nobody knows is a LookupError in Python, and an \
          UnsupportedCharsetException in Java."),
-    Survives.case("form-encoded", Inferred, Post, Body(|cdr| query::encode(cdr, Flat).into()),
+    Survives.case("form-encoded", Inferred, Post, Body(|cdr| query::encode(super::compact(cdr).as_bytes(), Flat).into()),
         ContentType(Some("application/x-www-form-urlencoded")),
         "Many providers post forms, and relays make forms of JSON; a handler for JSON must \
          refuse it without failing."),
