@@ -53,8 +53,12 @@ struct Cli {
     url: Option<String>,
 }
 
-/// These flags are refused if given twice, since requests go to one URL; of any other flag the last one counts, as in curl.
-const ONCE: [&str; 4] = ["url", "read_back", "forward_to", "public_url"];
+/// These flags are refused if given twice, since a second URL, file or check would drop the first; of any other flag
+/// the last one counts, as in curl.
+#[rustfmt::skip]
+const ONCE: [&str; 10] = [
+    "url", "read_back", "forward_to", "public_url", "file", "output", "save", "junit", "baseline", "expect_body",
+];
 
 #[derive(Debug, Subcommand)]
 pub enum Invocation {
@@ -226,12 +230,16 @@ fn overridden(mode: &Command, given: &BTreeSet<Id>) -> BTreeSet<Id> {
 fn with_help_flag(mut arguments: Vec<OsString>) -> Vec<OsString> {
     let is_mode = |word: &OsString| word == "send" || word == "listen";
     match &arguments[..] {
-        [_, help, mode] if help == "help" && is_mode(mode) => arguments.swap(1, 2),
+        [_, help, mode, ..] if help == "help" && is_mode(mode) => arguments.swap(1, 2),
         [_, mode, help] if help == "help" && is_mode(mode) => {}
         [_, help] if help == "help" => {}
+        [_, help, ..] if help == "help" => {
+            arguments.remove(1);
+            return arguments;
+        }
         _ => return arguments,
     }
-    arguments.pop();
+    arguments.truncate(arguments.len().min(3) - 1);
     arguments.push("--help".into());
     arguments
 }

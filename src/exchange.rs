@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use crate::cdr::Fields;
 use crate::cdr::judge::Verdict;
 use crate::clock::Timestamp;
+use crate::json;
 use crate::ndjson::{VERSION, as_ms};
 use crate::net::{Failure, Request, Response};
 use crate::untrusted::Untrusted;
@@ -111,7 +112,8 @@ impl CapturedRequest {
     /// record.
     pub fn read(line: &str) -> Result<Option<Self>, String> {
         let record = serde_json::from_str(line);
-        let record: CapturedLine<'_> = record.map_err(|error| error.to_string())?;
+        let record: CapturedLine<'_> =
+            record.map_err(|error| json::Error::new(line, &error).message)?;
         let v = record.v;
         if v != u64::from(VERSION) {
             let text = format!("a record of version {v}; this program reads version {VERSION}");
@@ -125,8 +127,7 @@ impl CapturedRequest {
             .ok_or("an exchange record without a request")?;
         let request = serde_json::from_str(request.get()).map_err(|error| {
             // serde_json counts lines and columns from the beginning of `request`, not of the capture's line.
-            let error = error.to_string();
-            let cause = error.split(" at line ").next().unwrap_or_default();
+            let cause = json::Error::new(request.get(), &error).message;
             format!("its request: {cause}")
         })?;
         let at = record.received_at;

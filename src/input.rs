@@ -178,7 +178,7 @@ fn read_object(text: &str, document: &Document<'_>, place: &str) -> Result<Vec<P
         ObjectKind::HarEntry => vec![har::read_entry(text, place)?],
         ObjectKind::Cdr => vec![body(text.trim())],
         ObjectKind::Other(format) => {
-            let what = format.unwrap_or("an object without any field of a CDR");
+            let what = format.unwrap_or("an object without the fields of a CDR");
             vec![warning(format!("{what}: sent as it is")), body(text.trim())]
         }
     })

@@ -8,7 +8,6 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 pub use error::Error;
-pub(crate) use error::plain_words;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 pub(crate) use tokens::{Kind, Token, tokens};

@@ -35,8 +35,12 @@ static EXCEPTION: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// The heading of an error page that names an exception and a place; the next block is the message (Django, Sinatra,
-/// Rails).
-static HEADING: LazyLock<Regex> = LazyLock::new(|| regex(r"^([\w.:]+) (?:at /\S*|in [\w:]+#\w+)$"));
+/// Rails, Phoenix, Spring).
+static HEADING: LazyLock<Regex> = LazyLock::new(|| {
+    regex(
+        r"^(?:([\w.:]+) (?:at (?:[A-Z]+ )?/\S*|in [\w:]+#\w+)|(Routing Error)|There was an unexpected error \(type=([^,]+), status=\d+\)\.)$",
+    )
+});
 
 static INVISIBLE: LazyLock<Regex> = LazyLock::new(|| {
     regex(r"(?is)<!--.*?-->|<script\b.*?</script>|<style\b.*?</style>|<title\b.*?</title>")
@@ -130,7 +134,13 @@ fn message(json: &Value) -> Option<String> {
 /// The line of an HTML page: an exception in its title or text, else the title and the first paragraph.
 fn page_line(html: &str) -> Option<String> {
     let title = TITLE.captures(html).map(|title| plain(&title[1]));
-    let title = title.filter(|title| !title.is_empty());
+    // Express and Rails give all pages one title.
+    let title = title.filter(|title| {
+        !matches!(
+            title.as_str(),
+            "" | "Error" | "Action Controller: Exception caught"
+        )
+    });
     let body = INVISIBLE.replace_all(html, "\n");
     let body = BLOCK_TAG.replace_all(&body, "\u{c}");
     let blocks = body.split('\u{c}').map(plain);
@@ -139,7 +149,9 @@ fn page_line(html: &str) -> Option<String> {
         return Some(line);
     }
     let is_sentence = |block: &&String| {
-        block.contains(' ') && block.ends_with('.') && Some(*block) != title.as_ref()
+        let is_whole = block.ends_with('.') || block.contains(": ");
+        let is_fallback = block.ends_with("seeing this as a fallback.");
+        block.contains(' ') && is_whole && !is_fallback && Some(*block) != title.as_ref()
     };
     let mut lines = blocks.iter();
     let message = lines
@@ -159,7 +171,7 @@ fn text_line(lines: Vec<String>) -> Option<String> {
 
 fn exception(blocks: &[String]) -> Option<String> {
     let headed = blocks.iter().enumerate().find_map(|(at, block)| {
-        let name = &HEADING.captures(block)?[1];
+        let name = HEADING.captures(block)?.iter().flatten().nth(1)?.as_str();
         let message = blocks[at + 1..].iter().find(|block| !block.is_empty())?;
         Some(format!("{name}: {message}"))
     });

@@ -7,14 +7,16 @@ use rand::RngExt as _;
 
 use super::signals::Signals;
 use super::{Session, files, print, send_output};
+use crate::cdr::Shape;
 use crate::cdr::account::{Account, AccountOptions};
-use crate::cdr::scenarios::GenerateOptions;
+use crate::cdr::scenarios::{CallIds, GenerateOptions};
 use crate::cdr::schema;
 use crate::cli::send::SendOptions;
 use crate::cli::values::{self, HeaderSource};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Exit};
 use crate::input::{self, Item};
+use crate::json;
 use crate::net::client::{Client, ClientOptions, proxy_in_use};
 use crate::net::raw::{RawClient, RawRequest};
 use crate::net::{self, Destination, Failure, Header, Request, Response};
@@ -63,10 +65,11 @@ pub fn prepare(
         authorization: destination.authorization.clone(),
     };
     let content = if let Some(path) = &options.file {
-        if options.account != AccountOptions::default() {
+        let is_default = options.shape == Shape::default() && options.call_id == CallIds::default();
+        if options.account != AccountOptions::default() || !is_default {
             show.remark(
-                "flags of the account, such as --to and --agent, have no effect on a file: use \
-                --set to=…",
+                "flags of generated CDRs, such as --to, --agent and --shape, have no effect on a \
+                file: use --set to=…",
             );
         }
         let input = input::read(&files::read(path)?, &files::name(path))?;
@@ -78,6 +81,15 @@ pub fn prepare(
                 what,
             })?;
         }
+        let has = |item: &Item, field: &str| match item {
+            Item::Body(body) => json::members_of(body)
+                .iter()
+                .any(|member| member.name == field),
+            Item::Captured(..) => true,
+        };
+        warn_of_unknown(&options.edits, show, |field| {
+            input.items.iter().any(|item| has(item, field))
+        });
         Content::File(input.items)
     } else {
         let choices = options.scenarios();
@@ -88,11 +100,7 @@ pub fn prepare(
                 (customer-no-answer does)",
             );
         }
-        for Edit { flag, field, .. } in &options.edits {
-            if schema::documented(field).is_none() {
-                show.warn(&format!("{flag} {field}: {}", schema::unknown(field)));
-            }
-        }
+        warn_of_unknown(&options.edits, show, |_| false);
         let setting = GenerateOptions {
             account: Account::new(&options.account, seed),
             shape: options.shape,
@@ -113,6 +121,14 @@ pub fn prepare(
         seed,
         at,
     })
+}
+
+fn warn_of_unknown(edits: &[Edit], show: &mut Show, is_in_file: impl Fn(&str) -> bool) {
+    for Edit { flag, field, .. } in edits {
+        if schema::documented(field).is_none() && !is_in_file(field) {
+            show.warn(&format!("{flag} {field}: {}", schema::unknown(field)));
+        }
+    }
 }
 
 /// Refuses `--compare` for captured requests, and reports flags without effect on them and changes made by a proxy.

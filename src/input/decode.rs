@@ -5,14 +5,47 @@ use std::borrow::Cow;
 
 const MARK: &str = "\u{feff}";
 
+/// The first bytes of compressed files.
+const COMPRESSED: [(&[u8], &str); 5] = [
+    (
+        b"\x1f\x8b",
+        "compressed by gzip: unpack the file first, as gzip -dc does",
+    ),
+    (
+        b"PK\x03\x04",
+        "a zip archive: unpack the file first, as unzip -p does",
+    ),
+    (
+        b"BZh",
+        "compressed by bzip2: unpack the file first, as bzip2 -dc does",
+    ),
+    (
+        b"\xfd7zXZ",
+        "compressed by xz: unpack the file first, as xz -dc does",
+    ),
+    (
+        b"\x28\xb5\x2f\xfd",
+        "compressed by zstd: unpack the file first, as zstd -dc does",
+    ),
+];
+
 /// A problem of a text file: the line, from one, and a sentence.
 pub type Problem = (usize, &'static str);
 
 /// Returns the file as UTF-8 without byte order marks. Bytes without UTF-16 need not be UTF-8: a capture may have single
 /// damaged lines.
 pub fn to_utf8(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Problem> {
+    if let Some((_, what)) = COMPRESSED
+        .iter()
+        .find(|(start, _)| bytes.starts_with(start))
+    {
+        return Err((1, what));
+    }
     let bytes: Cow<'_, [u8]> = match bytes {
-        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => {
+        [0xff, 0xfe, 0, 0, ..]
+        | [0, 0, 0xfe, 0xff, ..]
+        | [1..=0x7f, 0, 0, 0, ..]
+        | [0, 0, 0, 1..=0x7f, ..] => {
             return Err((1, "the text is UTF-32: save the file as UTF-8"));
         }
         // No text has a NUL character, so a zero byte beside an ASCII character is half of a UTF-16 unit.

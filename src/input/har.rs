@@ -37,6 +37,7 @@ struct HarRequest {
     method: String,
     url: String,
     headers: Option<Vec<Pair>>,
+    query_string: Option<Vec<Pair>>,
     post_data: Option<PostData>,
     body_size: Option<i64>,
 }
@@ -83,7 +84,10 @@ pub(super) fn is_request(request: &str) -> bool {
 
 pub(super) fn read(text: &str, place: &str) -> Result<Vec<Part>, String> {
     let har = serde_json::from_str::<Har<'_>>(text);
-    let har = har.map_err(|error| format!("looks like a HAR, but {error}"))?;
+    let har = har.map_err(|error| {
+        let fault = json::Error::new(text, &error);
+        format!("looks like a HAR, but {fault}")
+    })?;
     let entries = (1..).zip(har.log.entries);
     let read = |(n, entry): (usize, &RawValue)| {
         let part = read_entry(entry.get(), &format!("{place}: entry {n}"));
@@ -126,8 +130,19 @@ pub(super) fn read_entry(text: &str, place: &str) -> Result<Part, String> {
     if header(&headers, "host").is_none() {
         headers.insert(0, Header::new("Host", authority));
     }
+    // Some tools write the query in `queryString` only.
+    let query = form(&request.query_string.unwrap_or_default());
+    let target = if target.contains('?') {
+        target
+    } else {
+        query::merge(&target, &query)
+    };
+    let is_complete = usize::try_from(length).is_ok_and(|length| body.len() >= length);
     let captured = CapturedRequest {
-        request: Request::new(&request.method, target, headers, body),
+        request: Request {
+            complete: is_complete || length < 0,
+            ..Request::new(&request.method, target, headers, body)
+        },
         at: started_date_time.and_then(|at| at.as_str()?.parse().ok()),
     };
     Ok(Part::captured(place, captured))
@@ -162,9 +177,12 @@ fn body(data: PostData) -> Result<Vec<u8>, String> {
                 .to_owned(),
         );
     }
-    let pair = |param: &Pair| query::pair(&param.name, param.value.as_deref().unwrap_or_default());
-    let pairs: Vec<_> = params.iter().map(pair).collect();
-    Ok(pairs.join("&").into_bytes())
+    Ok(form(&params).into_bytes())
+}
+
+fn form(pairs: &[Pair]) -> String {
+    let pair = |pair: &Pair| query::pair(&pair.name, pair.value.as_deref().unwrap_or_default());
+    pairs.iter().map(pair).collect::<Vec<_>>().join("&")
 }
 
 /// Splits an http or https URL into its authority, without userinfo, and the request target.

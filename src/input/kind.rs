@@ -13,7 +13,7 @@ pub(super) enum ObjectKind<'a> {
     Har,
     HarEntry,
     Cdr,
-    /// An object without a field of a CDR, with the name of its format if the format is known.
+    /// An object without the fields of a CDR, with the name of its format if the format is known.
     Other(Option<&'static str>),
 }
 
@@ -28,6 +28,18 @@ const FORMATS: [(&[&str], &str); 9] = [
     (&["swagger"], "an OpenAPI document"),
     (&["count", "cdr"], "an answer of TeleCMI's REST API"),
     (&["total", "cdr"], "an answer of TeleCMI's REST API"),
+];
+
+/// Names of a CDR's fields that objects of other programs often have, too.
+const COMMON_NAMES: [&str; 8] = [
+    "direction",
+    "filename",
+    "record",
+    "status",
+    "time",
+    "to",
+    "type",
+    "user",
 ];
 
 /// The values of `type` that make an object without other fields of a CDR a payload; payloads of other services have a
@@ -58,8 +70,9 @@ impl<'a> ObjectKind<'a> {
         if let Some((_, name)) = FORMATS.iter().find(|(names, _)| names.iter().all(has)) {
             return Self::Other(Some(name));
         }
-        let is_field =
-            |member: &Member| member.name != "type" && documented(&member.name).is_some();
+        let is_field = |member: &Member| {
+            !COMMON_NAMES.contains(&&*member.name) && documented(&member.name).is_some()
+        };
         if is_payload || members.iter().any(is_field) {
             Self::Cdr
         } else if har::is_request(raw("request")) {

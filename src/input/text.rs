@@ -128,8 +128,10 @@ impl Reader<'_> {
             let line = line_after(&bytes[..error.valid_up_to()]);
             super::error(&format!("{name}:{line}"), NOT_UTF8)
         })?;
-        let (mut rest, mut line) = (text, 1);
+        let (mut rest, mut line, mut depth) = (text, 1, 0);
         while let Some(start) = rest.find('{') {
+            depth += rest[..start].matches('[').count();
+            depth = depth.saturating_sub(rest[..start].matches(']').count());
             self.skipped(&rest[..start], line);
             line += breaks(&rest[..start]);
             let place = format!("{name}:{line}");
@@ -140,15 +142,19 @@ impl Reader<'_> {
                 return Err(error("an object of more than 1 MiB"));
             }
             let (literal, behind) = rest[start..].split_at(length);
-            let value: Value = json_five::from_str(literal).map_err(|fault| {
-                let fault = fault.to_string();
-                let what = json::plain_words(&fault);
-                error(&format!("neither JSON nor a JavaScript literal: {what}"))
-            })?;
-            if nulls(&value) > literal.matches("null").count() {
-                return Err(error("a number that JSON does not have, such as Infinity"));
+            if json::check(literal.as_bytes()).is_ok() {
+                self.object(literal, &place)?;
+            } else {
+                let value: Value = json_five::from_str(literal).map_err(|fault| {
+                    let line = line + fault_line(&fault.to_string());
+                    let what = "neither JSON nor a JavaScript literal";
+                    super::error(&format!("{name}:{line}"), what)
+                })?;
+                if nulls(&value) > literal.matches("null").count() {
+                    return Err(error("a number that JSON does not have, such as Infinity"));
+                }
+                self.object(&value.to_string(), &place)?;
             }
-            self.object(&value.to_string(), &place)?;
             line += breaks(literal);
             rest = behind;
         }
@@ -157,12 +163,17 @@ impl Reader<'_> {
             return Err(error(&place, with_column(fault)));
         }
         self.skipped(rest, line);
+        if depth > rest.matches(']').count() {
+            let place = format!("{name}:{}", line + breaks(rest));
+            self.warn(&place, "the array is not closed: the file may be cut off");
+        }
         Ok(())
     }
 
-    /// Warns of text between literals, but not of the punctuation of a JavaScript array.
+    /// Warns of text between literals, but not of the punctuation of a JavaScript array or the record separators of a
+    /// JSON text sequence (RFC 7464).
     fn skipped(&mut self, text: &str, line: usize) {
-        let is_separator = |c: char| c.is_whitespace() || "[](),;".contains(c);
+        let is_separator = |c: char| c.is_whitespace() || "[](),;\u{1e}".contains(c);
         let before = text.len() - text.trim_start_matches(is_separator).len();
         if before < text.len() {
             let place = format!("{}:{}", self.name, line + breaks(&text[..before]));
@@ -183,6 +194,13 @@ fn nulls(value: &Value) -> usize {
         Value::Object(fields) => fields.values().map(nulls).sum(),
         _ => 0,
     }
+}
+
+/// The number of line breaks before an error of the JavaScript parser, whose message ends with `line 1 column 2 (char 1)`.
+fn fault_line(message: &str) -> usize {
+    let place = message.rsplit_once("line ").map(|(_, place)| place);
+    let line = place.and_then(|place| place.split(' ').next()?.parse().ok());
+    line.map_or(0, |line: usize| line.saturating_sub(1))
 }
 
 fn is_cut_off(fault: &json::Error, line: &[u8]) -> bool {

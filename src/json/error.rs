@@ -1,5 +1,7 @@
 //! JSON syntax errors with line and column, in plain words.
 
+use serde::de::IgnoredAny;
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message} at line {line} column {column}")]
 pub struct Error {
@@ -20,14 +22,21 @@ impl Error {
         let message = long.strip_suffix(&place).unwrap_or(&long);
         let lines = text.split_inclusive('\n').take(line.saturating_sub(1));
         let offset = lines.map(str::len).sum::<usize>() + column - 1;
+        // A number that ends behind its sign, point or exponent is cut off, too: one more digit makes the error an EOF.
+        let ends_in_number = || {
+            let longer = format!("{text}0");
+            let longer = serde_json::from_str::<IgnoredAny>(&longer);
+            longer.is_err_and(|error| error.is_eof())
+        };
+        let is_cut_off = error.is_eof() || message == "invalid number" && ends_in_number();
         let mistake = text
             .split_at_checked(offset)
             .and_then(|(before, rest)| frequent_mistake(before, rest, message));
         Self {
             line,
             column,
-            message: mistake.unwrap_or_else(|| plain_words(message)).to_owned(),
-            is_cut_off: error.is_eof(),
+            message: mistake.map_or_else(|| plain_words(message), str::to_owned),
+            is_cut_off,
         }
     }
 
@@ -43,9 +52,11 @@ impl Error {
     }
 }
 
-pub(crate) fn plain_words(message: &str) -> &str {
+fn plain_words(message: &str) -> String {
     let says = |part| message.contains(part);
-    match message {
+    let words = match message {
+        _ if says("invalid type") || says("unknown variant") => return wrong_type(message),
+        _ if says("surrogate") || says("end of hex escape") => "half of a surrogate pair",
         _ if says("EOF while parsing a string") => "a string without its closing quote",
         _ if says("EOF while parsing") => "the text ends in the middle of a value",
         _ if says("control character") => "a control character inside a string",
@@ -62,7 +73,27 @@ pub(crate) fn plain_words(message: &str) -> &str {
         _ if says("recursion limit exceeded") => "nested deeper than 127 levels",
         _ if says("trailing characters") => "more text after the end of the value",
         _ => message,
-    }
+    };
+    words.to_owned()
+}
+
+/// Words serde's message on a value of a wrong type, without the value, which may be a secret.
+fn wrong_type(message: &str) -> String {
+    let (found, expected) = message.split_once(", expected ").unwrap_or_default();
+    let expected = match expected {
+        "a sequence" => "an array",
+        "i64" | "u64" => "a whole number",
+        _ if expected.starts_with("struct") => "an object",
+        _ => expected,
+    };
+    let found = found.strip_prefix("invalid type: ").unwrap_or("string");
+    let found = match found.split(' ').next().unwrap_or_default() {
+        "map" => "object",
+        "sequence" => "array",
+        "integer" | "floating" => "number",
+        word => word,
+    };
+    format!("expected {expected}, found {found}")
 }
 
 fn frequent_mistake(before: &str, rest: &str, message: &str) -> Option<&'static str> {

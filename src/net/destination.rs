@@ -55,7 +55,15 @@ impl Destination {
                 "the fragment after # is never sent to a server: {advice}"
             ));
         }
-        if url.authority().parse::<Authority>().is_err() {
+        let is_label = |label: &str| {
+            let is_valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+            !label.is_empty() && label.chars().all(is_valid)
+        };
+        let is_name = url.domain().is_none_or(|name| {
+            let name = name.strip_suffix('.').unwrap_or(name);
+            name.split('.').all(is_label)
+        });
+        if !is_name || url.authority().parse::<Authority>().is_err() {
             return Err(mistake("invalid host"));
         }
         if url.port() == Some(0) {
@@ -211,6 +219,7 @@ fn without_scheme(text: &str) -> Result<Destination, String> {
 fn mistake(error: &str) -> String {
     let example = EXAMPLE;
     match error {
+        "invalid international domain name" => mistake("invalid host"),
         "empty host" => format!("the URL has no host: expected a URL like {example}"),
         "invalid port number" => "the port is not a number from 1 to 65535".to_owned(),
         other => format!("not a valid URL ({other}): expected a URL like {example}"),

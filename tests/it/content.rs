@@ -337,8 +337,8 @@ fn a_cut_off_last_line_is_skipped_with_a_warning() {
     {"a":1}
     {"a":2}
     --- stderr
-    warning: standard input:1: an object without any field of a CDR: sent as it is
-    warning: standard input:2: an object without any field of a CDR: sent as it is
+    warning: standard input:1: an object without the fields of a CDR: sent as it is
+    warning: standard input:2: an object without the fields of a CDR: sent as it is
     warning: standard input:3: the last line is cut off and was skipped
     "#);
 }

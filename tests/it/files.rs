@@ -201,14 +201,14 @@ fn what_is_no_cdr_goes_out_with_a_warning() {
     {"count":1,"cdr":[{"cmiuid":"x"}],"code":200}
       warning: standard input: an answer of TeleCMI's REST API: sent as it is
     {"id":"evt_1","type":"charge.succeeded","data":{}}
-      warning: standard input: an object without any field of a CDR: sent as it is
+      warning: standard input: an object without the fields of a CDR: sent as it is
     [{"hello":1},{"leg":"a"}]
-      warning: standard input: element 1: an object without any field of a CDR: sent as it is
+      warning: standard input: element 1: an object without the fields of a CDR: sent as it is
     {"leg":"a"}
     {"hello":1}
-      warning: standard input:2: an object without any field of a CDR: sent as it is
+      warning: standard input:2: an object without the fields of a CDR: sent as it is
     {}
-      warning: standard input: an object without any field of a CDR: sent as it is
+      warning: standard input: an object without the fields of a CDR: sent as it is
     "#);
     for file in [r#"{"leg":"a"}"#, r#"{"type":"event"}"#, r#"{"type":"cdr"}"#] {
         assert_eq!(from_file(file).expect(0).stderr, "", "{file}");
@@ -303,7 +303,7 @@ fn a_body_of_a_har_is_built_or_the_entry_is_refused() {
     error: standard input: entry 1: its body is not valid base64
     error: standard input: entry 1: its body has the unknown encoding "gzip": only base64 is known
     error: standard input: entry 1: the file does not hold the body of 462 bytes: export the request again with its content
-    error: standard input: entry 1: not an entry of a HAR: invalid type: integer `1`, expected a string
+    error: standard input: entry 1: not an entry of a HAR: expected a string, found number
     "#);
 }
 

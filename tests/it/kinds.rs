@@ -21,6 +21,34 @@ fn answers_are_read_as_their_headers_say() {
             "KeyNotFoundException: The given key 'x' was not present",
         ),
         (
+            page("<title>Error</title><pre>Cannot POST /webhook/cdr</pre>"),
+            "a page: Cannot POST /webhook/cdr",
+        ),
+        (
+            page("<title>400 Bad Request</title><p>Failed to decode JSON object: x (char 0)</p>"),
+            "400 Bad Request: Failed to decode JSON object: x (char 0)",
+        ),
+        (
+            page(
+                "<title>Action Controller: Exception caught</title><h1>Routing Error</h1><h2>No route matches</h2>",
+            ),
+            "Routing Error: No route matches",
+        ),
+        (
+            page(
+                "<h1>Whitelabel Error Page</h1><p>This is a fallback.</p><div>There was an unexpected error \
+                (type=Internal Server Error, status=500).</div><div>No value for leg</div>",
+            ),
+            "Internal Server Error: No value for leg",
+        ),
+        (
+            page(
+                "<title>KeyError at POST /x</title><h5>KeyError<small> at POST </small><small>/x</small></h5><h1>key \
+                :leg not found</h1>",
+            ),
+            "KeyError: key :leg not found",
+        ),
+        (
             b"HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nhello".to_vec(),
             "the answer is not HTTP",
         ),
@@ -108,12 +136,51 @@ fn a_url_of_this_machine_needs_no_scheme() {
         ("localhost:5000:80", "the URL has no scheme: expected"),
         (r"http:\\u:S3CR3T@h/x", "the URL has no scheme: expected"),
         ("htpp://localhost/x", "only http:// and https://"),
+        ("http://$HOST/x", "not a valid URL (invalid host)"),
+        ("http://*:5000/", "not a valid URL (invalid host)"),
+        ("http://h..test/", "not a valid URL (invalid host)"),
+        ("http://<host>/", "not a valid URL (invalid host)"),
+        ("...", "the URL has no scheme: expected"),
     ] {
         let said_of =
             |arguments: &[&str]| program(arguments.iter().copied()).run().expect(2).stderr;
         let error = said_of(&["send", url]);
         assert!(error.contains(said) && !error.contains("S3CR3T"), "{error}");
         assert!(!said_of(&[url]).contains("S3CR3T"), "{url}");
+    }
+}
+
+#[test]
+fn words_and_flags_are_blamed_for_their_own_mistakes() {
+    for (arguments, said) in [
+        (&["help", "lissen"][..], "subcommand 'lissen'"),
+        (
+            &["--generate", "foo"],
+            "invalid value 'foo' for '--generate <WHAT>'",
+        ),
+        (
+            &["send", "-f", "a", "-f", "b"],
+            "'--file <PATH>' cannot be used multiple times",
+        ),
+        (
+            &["send", "--expect-body", "a", "--expect-body", "b"],
+            "cannot be used multiple times",
+        ),
+        (
+            &["send", "--set-json", "to=\"\\ud800\""],
+            "half of a surrogate pair",
+        ),
+    ] {
+        let error = program(arguments).run().expect(2).stderr;
+        assert!(error.contains(said), "{error}");
+    }
+    for (flag, edit) in [("--set-json", "lge=1"), ("--unset", "lge")] {
+        let ended = program(["send", "--dry-run", "-f", "-", flag, edit]).input(r#"{"leg":"a"}"#);
+        let said = ended.run().expect(0).stderr;
+        assert!(
+            said.contains(&format!("warning: {flag} lge: not a field")),
+            "{said}"
+        );
     }
 }
 
@@ -136,6 +203,7 @@ fn a_secret_in_any_part_of_a_url_is_masked_or_refused() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of files and messages")]
 fn files_of_other_kinds_are_sent_with_a_warning_or_refused() {
     let utf16: Vec<u8> = "\u{feff}{\"leg\":\"a\"}"
         .encode_utf16()
@@ -157,7 +225,7 @@ fn files_of_other_kinds_are_sent_with_a_warning_or_refused() {
         (
             r#"{"log":"x"}"#.into(),
             1,
-            "an object without any field of a CDR",
+            "an object without the fields of a CDR",
         ),
         (
             r#"{"log":{}}"#.into(),
@@ -172,7 +240,7 @@ fn files_of_other_kinds_are_sent_with_a_warning_or_refused() {
         (
             r#"{"name":"x","version":"1"}"#.into(),
             1,
-            "an object without any field of a CDR",
+            "an object without the fields of a CDR",
         ),
         (har(r#""url":"http://h/x","postData":null"#), 1, ""),
         (
@@ -195,6 +263,60 @@ fn files_of_other_kinds_are_sent_with_a_warning_or_refused() {
             "{\"leg\":\"a\"}\n{\"leg\":\"b\n".into(),
             0,
             "a string without its closing quote",
+        ),
+        (
+            b"\x1f\x8b\x08".to_vec(),
+            0,
+            "compressed by gzip: unpack the file first, as gzip -dc does",
+        ),
+        (b"PK\x03\x04\x14".to_vec(), 0, "a zip archive: unpack"),
+        (b"{\0\0\0}\0\0\0".to_vec(), 0, "the text is UTF-32"),
+        (
+            "\u{1e}{\"leg\":\"a\"}\n\u{1e}{\"leg\":\"b\"}\n".into(),
+            2,
+            "",
+        ),
+        (
+            "[{\"leg\":\"a\"},\n{\"leg\":\"b\"}\n".into(),
+            2,
+            ":2: the array is not closed",
+        ),
+        (
+            "{\"leg\":\"a\"}\n{\"time\":1.".into(),
+            1,
+            "the last line is cut off",
+        ),
+        (
+            "{\n leg: undefined}".into(),
+            0,
+            ":2: neither JSON nor a JavaScript literal\n",
+        ),
+        (
+            r#"{"log":"{}\n","stream":"stdout","time":"2026-11-22T09:00:00Z"}"#.into(),
+            1,
+            "an object without the fields of a CDR",
+        ),
+        (
+            r#"{"startedDateTime":"x","time":1,"request":{"method":"GET","url":"http://h/?a"}}"#
+                .into(),
+            1,
+            "",
+        ),
+        (
+            har(r#""url":"http://h/x","headers":"S3CR3T""#),
+            0,
+            "not an entry of a HAR: expected an array, found string",
+        ),
+        (
+            har(r#""url":"http://h/x","bodySize":9,"postData":{"text":"{}"}"#),
+            1,
+            "not captured completely",
+        ),
+        (
+            r#"{"type":"exchange","v":1,"request":{"method":"POST","target":"/","version":"HTTP/1.1","headers":{},"body":{"text":""},"size":0,"complete":true}}"#
+                .into(),
+            0,
+            "its request: expected an array, found object",
         ),
         (deep.into_bytes(), 0, "nested deeper than 127 levels"),
     ] {
