@@ -262,7 +262,11 @@ fn advised(
         Some(ContextValue::String(word)) => Some(word.clone()),
         _ => None,
     };
-    for kind in [ContextKind::InvalidSubcommand, ContextKind::InvalidArg] {
+    for kind in [
+        ContextKind::InvalidSubcommand,
+        ContextKind::InvalidArg,
+        ContextKind::InvalidValue,
+    ] {
         let Some(url) = word(&error, kind).filter(|word| word.contains([':', '/'])) else {
             continue;
         };

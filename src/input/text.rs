@@ -146,8 +146,13 @@ impl Reader<'_> {
                 self.object(literal, &place)?;
             } else {
                 let value: Value = json_five::from_str(literal).map_err(|fault| {
-                    let line = line + fault_line(&fault.to_string());
-                    let what = "neither JSON nor a JavaScript literal";
+                    let fault = fault.to_string();
+                    let line = line + fault_line(&fault);
+                    let what = if fault.contains("max depth") {
+                        "neither JSON nor a JavaScript literal: nested too deeply"
+                    } else {
+                        "neither JSON nor a JavaScript literal"
+                    };
                     super::error(&format!("{name}:{line}"), what)
                 })?;
                 if nulls(&value) > literal.matches("null").count() {

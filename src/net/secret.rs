@@ -15,12 +15,12 @@ pub const MASK: &str = "***";
 
 /// Words that make a parameter or header name secret if they are a part of the name, as in `x-api-key` or
 /// `accessToken`.
-const SECRET_WORDS: &str = "apikey auth authorization bearer cookie cred credential hash hmac jwt \
-    key nonce otp pass passphrase passwd password pin pwd secret session sessionid sid sig \
-    signature token";
+const SECRET_WORDS: &str = "apikey assertion auth authorization bearer cookie cred credential csrf \
+    hash hmac jwt key mfa nonce otp pass passphrase passwd password pin psw pwd salt secret session \
+    sid sig signature ticket tok token xsrf";
 
 /// Words that make a parameter or header name secret at its end even without a separator, as in `accesstoken`.
-const SECRET_ENDINGS: &str = "apikey passwd password secret signature token";
+const SECRET_ENDINGS: &str = "apikey passwd password secret sessid sessionid signature token";
 
 /// Parameter and header names that contain a secret word but whose values are not secret.
 const HARMLESS_NAMES: &str = "idempotency-key sec-websocket-key";
@@ -30,7 +30,7 @@ const USUAL_HEADERS: &str = "accept connection content-length content-type date 
     server transfer-encoding user-agent";
 
 /// Headers whose value is a URL, masked by [`masked_url`].
-const URL_HEADERS: &str = "content-location location origin referer x-forwarded-uri \
+const URL_HEADERS: &str = "content-location link location origin referer refresh x-forwarded-uri \
     x-original-uri x-original-url x-rewrite-url";
 
 /// Masks the userinfo and the secret parameters of a URL or request target.
@@ -104,6 +104,19 @@ fn mask_parameter(piece: &str, separators: &[char], masked: &mut String) {
             masked.extend([name, "=", MASK]);
             break;
         }
+        // A value may hold a percent-encoded URL with a query of its own. Twice is enough: each pass costs time, and a
+        // hostile target may be escaped a thousand times.
+        let decoded = percent_decode_str(part).decode_utf8_lossy();
+        let decoded = percent_decode_str(&decoded).decode_utf8_lossy();
+        let is_secret = |pair: &str| {
+            let pair = pair.split_once('=');
+            pair.is_some_and(|(name, value)| !value.is_empty() && is_secret_name(name))
+        };
+        if part.contains('%') && decoded.split(['?', '&', ';', '#', '/']).any(is_secret) {
+            let name = part.find('=').map_or("", |equals| &part[..=equals]);
+            masked.extend([name, MASK]);
+            break;
+        }
         masked.push_str(part);
     }
     masked.push_str(&piece[content.len()..]);
@@ -133,7 +146,9 @@ pub(crate) fn masked_headers(mut headers: Vec<Header>) -> Vec<Header> {
 
 /// Returns whether a parameter or header name is secret. `code` is the name of login codes, `country_code` is harmless.
 pub(crate) fn is_secret_name(name: &str) -> bool {
-    let whole = name.trim().to_lowercase();
+    // Names may be numbered, as in `password2`.
+    let name = name.trim().trim_end_matches(|c: char| c.is_ascii_digit());
+    let whole = name.to_lowercase();
     let mut endings = SECRET_ENDINGS.split(' ');
     let has_secret_word = |name: &str| {
         let words = name.to_snake_case();
@@ -177,6 +192,14 @@ mod tests {
                 "/webhook?APIKey=***&accesstoken=***",
             ),
             ("/webhook?%74oken=abc", "/webhook?%74oken=***"),
+            (
+                "/go?next=http%3A%2F%2Fh.test%2F%3Fsig%3Dabc&a=%3d&%2574oken=b",
+                "/go?next=***&a=%3d&%2574oken=***",
+            ),
+            (
+                "/a;jsessionid=abc?PHPSESSID=d&csrf=e&password2=f",
+                "/a;jsessionid=***?PHPSESSID=***&csrf=***&password2=***",
+            ),
             (
                 "/webhook?custom[token]=abc&code=1",
                 "/webhook?custom[token]=***&code=***",
@@ -258,10 +281,19 @@ mod tests {
         let shown = masked_headers(vec![
             Header::new("Authorization", "Basic abc"),
             Header::new("Location", "/x?token=abc"),
+            Header::new("Refresh", "0; url=http://u:p@h/?token=abc"),
             Header::new("Content-Type", "text/plain"),
         ]);
         let values: Vec<_> = shown.iter().map(Header::text).collect();
-        assert_eq!(values, [MASK, "/x?token=***", "text/plain"]);
+        assert_eq!(
+            values,
+            [
+                MASK,
+                "/x?token=***",
+                "0; url=http://***@h/?token=***",
+                "text/plain"
+            ]
+        );
     }
 
     proptest! {

@@ -193,12 +193,34 @@ fn a_secret_in_any_part_of_a_url_is_masked_or_refused() {
         ("http://127.0.0.1:1/x;token=S3CR3T", 1),
         ("http://127.0.0.1:1/x?hmac=S3CR3T&pin=S3CR3T&sid=S3CR3T", 1),
         (
+            "http://127.0.0.1:1/x;jsessionid=S3CR3T?csrf=S3CR3T&password2=S3CR3T",
+            1,
+        ),
+        (
+            "http://127.0.0.1:1/x?next=http%3A%2F%2Fh%2F%3Ftoken%3DS3CR3T&%2574oken=S3CR3T",
+            1,
+        ),
+        (
             "http://127.0.0.1:1/x?jwt=S3CR3T&otp=S3CR3T&x-amz-signature=S3CR3T",
             1,
         ),
     ] {
         let ended = program(["send", "--mask", "--url", url]).run().expect(code);
         assert!(!ended.whole().contains("S3CR3T"), "{}", ended.whole());
+    }
+    let mistaken = ["listen", "--port", "http://u:S3CR3T@h/"];
+    let error = program(mistaken).run().expect(2).stderr;
+    assert!(!error.contains("S3CR3T"), "{error}");
+    for header in ["Refresh: 0; url=", "Link: <"] {
+        let url = stub(answer(
+            "302 Found",
+            &format!("{header}http://u:S3CR3T@h/?token=S3CR3T>\r\n"),
+            "",
+        ));
+        for mode in [&["-v"][..], &["--format", "ndjson"]] {
+            let ended = program(["send", "--url", &url].iter().chain(mode)).run();
+            assert!(!ended.whole().contains("S3CR3T"), "{}", ended.whole());
+        }
     }
 }
 
