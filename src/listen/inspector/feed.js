@@ -40,8 +40,8 @@ export class Feed {
       this.#waiting.push(...events);
       return;
     }
-    const next = events.find(({ kind }) => kind === "exchange");
-    if (next && next.id > this.#newest + 1) {
+    const next = events.find(({ kind, id }) => kind === "exchange" && id > this.#newest);
+    if (next && next.id > this.#newest + 1 && !this.#over) {
       this.#waiting = events;
       await this.#catchUp();
     } else {
@@ -49,14 +49,14 @@ export class Feed {
     }
   }
 
-  /** Fetches the exchanges that this tab lacks, then takes the events that came meanwhile. */
+  /** Fetches the exchanges that this tab lacks, then takes the events that came meanwhile, which may leave a gap again. */
   async #catchUp() {
     this.#waiting ??= [];
     const take = (events) => this.#take(events);
     await this.#persist(() => this.#read("/api/events?wait=0", take), take);
     const waiting = this.#waiting;
     this.#waiting = null;
-    this.#take(waiting);
+    await this.#overhear(waiting);
   }
 
   /** Streams, for all tabs, until the listener stops or this tab is closed. */
