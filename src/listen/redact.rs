@@ -4,7 +4,7 @@
 //! again. A number with its country code and the same number without it count as two.
 //!
 //! Replaced: numbers in fields named for them (`to`, `caller_id`) and their other occurrences in the exchange, digit
-//! runs that look like a number by themselves, app ids, secrets in the target and the headers. Kept: identifiers,
+//! runs that look like a number by themselves, app ids, secrets in the target, the headers and named fields. Kept: identifiers,
 //! times, names, words in `custom`, tokens in the path, extensions, the sender's address. A compressed, binary or
 //! partly encoded body is left out.
 
@@ -22,7 +22,7 @@ use crate::exchange::{CapturedRequest, Exchange};
 use crate::net::secret::{self, is_secret_name, masked_request};
 use crate::net::{Body, Request, header};
 use decode::{Decoded, Form};
-use numbers::{APP, Known, NUMBER, Pseudonyms};
+use numbers::{APP, Known, NUMBER, Pseudonyms, fields};
 
 /// Fewest digits of a telephone number without a plus sign or a field name before the digits.
 const SHORTEST_ALONE: usize = 8;
@@ -50,9 +50,13 @@ static TIME: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 static PLAIN_CODINGS: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"(?i)^(?:[\s,]|identity|chunked)*$"));
-static ENCODED_PART: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"(?i)content-transfer-encoding:\s*(?:base64|quoted-printable)"));
+    LazyLock::new(|| pattern(r"(?i)^(?:[\s,]|identity|chunked|7bit|8bit)*$"));
+/// Matches a body that is in base64, or that has a part in base64 or quoted-printable.
+static ENCODED: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?i)content-transfer-encoding:\s*(?:base64|quoted-printable)|;base64,|^[a-z0-9+/_\r\n-]{24,}=*\s*$",
+    )
+});
 
 fn pattern(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a valid pattern")
@@ -136,9 +140,7 @@ impl Redactor {
                 continue;
             }
             self.value(value, &known);
-            // In the record of a GET, `cdr` holds all query parameters, including those with secret names.
             if name == "cdr"
-                && request.method == "GET"
                 && let Value::Object(fields) = value
             {
                 hide_secrets(fields);
@@ -226,8 +228,21 @@ impl Redactor {
 
     fn decoded(&mut self, decoded: &Decoded<'_>, known: &Known) -> String {
         let mut out = String::new();
-        let (mut at, mut copied) = (0, 0);
-        while let Some(digit) = decoded.text[at..].find(is_digit) {
+        let mut at = 0;
+        for secret in secrets(&decoded.text) {
+            out += &self.numbers(decoded, at..secret.start, known);
+            // A number without quotes may be a JSON number.
+            let is_number = decoded.text[secret.clone()].chars().all(|c| is_digit(c));
+            out += if is_number { "0" } else { secret::MASK };
+            at = secret.end;
+        }
+        out + &self.numbers(decoded, at..decoded.text.len(), known)
+    }
+
+    fn numbers(&mut self, decoded: &Decoded<'_>, range: Range<usize>, known: &Known) -> String {
+        let mut out = String::new();
+        let (mut at, mut copied) = (range.start, range.start);
+        while let Some(digit) = decoded.text[at..range.end].find(is_digit) {
             let start = at + digit;
             let (pseudonym, end) = self.number(decoded, start, copied, known);
             if let Some(pseudonym) = pseudonym {
@@ -237,7 +252,7 @@ impl Redactor {
             }
             at = end;
         }
-        out + decoded.original(copied..decoded.text.len())
+        out + decoded.original(copied..range.end)
     }
 
     /// Returns the pseudonym of the number at `start`, if there is a number, and the end of the digits, number or UUID.
@@ -304,6 +319,44 @@ pub(super) fn hide_secrets(fields: &mut Map<String, Value>) {
     }
 }
 
+/// Finds the values of fields with secret names, in order. A value in quotes ends at the next quote that has a backslash
+/// before it exactly if the first one has. The value of a part of multipart follows an empty line.
+fn secrets(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let mut end = 0;
+    fields(text).filter_map(move |(name, at)| {
+        let (before, value) = text.split_at(at);
+        let is_part = before.trim_end().ends_with('"') && value.starts_with(['\r', '\n']);
+        if at < end || !is_secret_name(name) || (before.ends_with('\n') && !is_part) {
+            return None;
+        }
+        let start = value.find(|c| !" \t\r\n\\[".contains(c))?;
+        let (space, value) = value.split_at(start);
+        let quote = value.chars().next().filter(|c| "\"'".contains(*c));
+        let (start, length) = match quote {
+            Some(quote) => {
+                let is_escaped = |at: usize| value[..at].ends_with('\\');
+                let is_inner = space.ends_with('\\');
+                let mut quotes = value[1..].match_indices(quote);
+                let close = quotes.find(|(at, _)| is_escaped(at + 1) == is_inner);
+                let length = close.map(|(at, _)| at - usize::from(is_inner));
+                (start + 1, length.unwrap_or(value.len() - 1))
+            }
+            None => {
+                let is_form = before.ends_with('=');
+                let ends = if is_form {
+                    "\"'\r\n&;<"
+                } else {
+                    "\"'\\\r\n\t ,;&{}[]<>"
+                };
+                let length = value.find(|c| ends.contains(c));
+                (start, length.unwrap_or(value.len()))
+            }
+        };
+        end = at + start + length;
+        (length > 0).then(|| at + start..end)
+    })
+}
+
 fn is_digit(c: char) -> bool {
     c.is_ascii_digit()
 }
@@ -340,8 +393,9 @@ fn body(request: &Request) -> Option<Decoded<'_>> {
     };
     if is_encoded("content-encoding")
         || is_encoded("transfer-encoding")
+        || is_encoded("content-transfer-encoding")
         || text.contains('\0')
-        || ENCODED_PART.is_match(text)
+        || ENCODED.is_match(text)
     {
         return None;
     }

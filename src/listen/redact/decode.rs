@@ -20,11 +20,11 @@ const ELLIPSIS: u8 = 2;
 /// `PLUS_OR_SPACE` stands for `+` in a URL or form, where `+` may encode a space.
 pub(super) const PLUS_OR_SPACE: u8 = 3;
 
-/// The zero of each set of decimal digits (category Nd of Unicode 16), ascending; the digits one to nine follow each
-/// zero.
+/// The zero of each set of decimal digits (category Nd of Unicode 16, superscripts, subscripts, circled digits),
+/// ascending; the digits one to nine follow each zero.
 const ZEROS: &str = "\u{660}\u{6f0}\u{7c0}\u{966}\u{9e6}\u{a66}\u{ae6}\u{b66}\u{be6}\u{c66}\u{ce6}\u{d66}\u{de6}\
     \u{e50}\u{ed0}\u{f20}\u{1040}\u{1090}\u{17e0}\u{1810}\u{1946}\u{19d0}\u{1a80}\u{1a90}\
-    \u{1b50}\u{1bb0}\u{1c40}\u{1c50}\u{a620}\u{a8d0}\u{a900}\u{a9d0}\u{a9f0}\u{aa50}\u{abf0}\
+    \u{1b50}\u{1bb0}\u{1c40}\u{1c50}\u{2070}\u{2080}\u{245f}\u{a620}\u{a8d0}\u{a900}\u{a9d0}\u{a9f0}\u{aa50}\u{abf0}\
     \u{ff10}\u{104a0}\u{10d30}\u{10d40}\u{11066}\u{110f0}\u{11136}\u{111d0}\u{112f0}\u{11450}\
     \u{114d0}\u{11650}\u{116c0}\u{116d0}\u{116da}\u{11730}\u{118e0}\u{11950}\u{11bf0}\u{11c50}\
     \u{11d50}\u{11da0}\u{11f50}\u{16a60}\u{16ac0}\u{16b50}\u{16d70}\u{1ccf0}\u{1d7ce}\u{1d7d8}\
@@ -174,6 +174,11 @@ fn simplified(c: char) -> u8 {
             b'-'
         }
         '\u{b7}' | '\u{2022}' | '\u{2024}' | '\u{ff0e}' => b'.',
+        '\u{b9}' => b'1',
+        '\u{b2}' => b'2',
+        '\u{b3}' => b'3',
+        '\u{24ea}' => b'0',
+        '\u{66b}' | '\u{66c}' => b',',
         '\u{ff08}' => b'(',
         '\u{ff09}' => b')',
         '\u{200b}'..='\u{200f}'

@@ -34,7 +34,7 @@ static APP_OF_USER: LazyLock<Regex> = LazyLock::new(|| pattern("_([0-9]{5,})"));
 
 /// Matches a separator and a further group of digits of a telephone number; `\x03` is [`PLUS_OR_SPACE`].
 static PIECE: LazyLock<Regex> =
-    LazyLock::new(|| pattern("^(?:[ \\t().:/_\x03-]{1,3}|,)([0-9]{1,16})"));
+    LazyLock::new(|| pattern("^(?:[ \\t().:/_~|*'\\\\\x03-]{1,3}|,)([0-9]{1,16})"));
 
 #[derive(Debug, Default)]
 pub(super) struct Known {
@@ -131,7 +131,7 @@ impl Known {
 
 /// Finds the field names in a text such as JSON, a form or multipart. Each index is the end of the separator after the
 /// name.
-fn fields(text: &str) -> impl Iterator<Item = (&str, usize)> {
+pub(super) fn fields(text: &str) -> impl Iterator<Item = (&str, usize)> {
     const LONGEST: usize = 100;
     let is_in_name = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
     let separators = text.match_indices([':', '=', '>', '\n']);

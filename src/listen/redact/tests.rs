@@ -259,6 +259,18 @@ fn a_body_that_is_not_plain_text_is_left_out() {
             b"\xff\"to\":9876543210\xff".to_vec(),
         ),
         (
+            ("Content-Transfer-Encoding", "quoted-printable"),
+            b"to=3D=39876543210".to_vec(),
+        ),
+        (
+            ("Content-Type", "application/json"),
+            b"eyJ0byI6OTE5ODc2NTQzMjEwfQ==\r\n".to_vec(),
+        ),
+        (
+            ("Content-Type", "application/json"),
+            br#"{"x":"data:text/plain;base64,OTE5ODc2NTQzMjEw"}"#.to_vec(),
+        ),
+        (
             ("Content-Type", "text/plain"),
             b"9\x008\x007\x006\x005\x004\x003\x002\x00".to_vec(),
         ),
@@ -298,6 +310,11 @@ fn a_number_is_found_in_any_digits_and_spacing() {
         "\u{96f}\u{967}\u{96f}\u{96e}\u{96d}\u{96c}\u{96b}\u{96a}\u{969}\u{968}\u{967}\u{966}",
         "\u{1b59}\u{1b51}\u{1b59}\u{1b58}\u{1b57}\u{1b56}\u{1b55}\u{1b54}\u{1b53}\u{1b52}\u{1b51}\u{1b50}",
         "%D9%A9%D9%A1%D9%A9%D9%A8%D9%A7%D9%A6%D9%A5%D9%A4%D9%A3%D9%A2%D9%A1%D9%A0",
+        "\u{2079}\u{b9}\u{2079}\u{2078}\u{2077}\u{2076}\u{2075}\u{2074}\u{b3}\u{b2}\u{b9}\u{2070}",
+        "\u{2468}\u{2460}\u{2468}\u{2467}\u{2466}\u{2465}\u{2464}\u{2463}\u{2462}\u{2461}\u{2460}\u{24ea}",
+        "+91~98765|43210",
+        "+91*98765'43210",
+        "+91\u{66c}98765\u{66c}43210",
         "x919876543210x",
     ] {
         let masked = body(
@@ -317,6 +334,8 @@ fn a_number_is_found_in_any_digits_and_spacing() {
         );
     }
     assert_eq!(said("x919876543x"), "x910000000001x");
+    let escaped = body(&mut Redactor::default(), r#"{"note":"+91\/98765\/43210"}"#);
+    assert_eq!(escaped, r#"{"note":"+910000000001"}"#);
 }
 
 #[test]
@@ -325,6 +344,55 @@ fn half_a_number_at_the_end_of_half_a_body_is_masked() {
     request.complete = false;
     let line = line(&mut Redactor::default(), &exchange(request));
     assert_eq!(replayed(&line).body.text(), Some(r#"{"x":"910000000001"#));
+}
+
+#[test]
+fn values_with_secret_names_are_masked_in_bodies() {
+    for (sent, masked) in [
+        (
+            r#"{"token":"s3 cr&t","leg":"a"}"#,
+            r#"{"token":"***","leg":"a"}"#,
+        ),
+        (
+            r#"{"a":[{"apiKey" : "x"}]}"#,
+            r#"{"a":[{"apiKey" : "***"}]}"#,
+        ),
+        (
+            r#"{"password":"","pin":1234}"#,
+            r#"{"password":"","pin":0}"#,
+        ),
+        (
+            r#"{"secrets":["x"],"key":{"a":1}}"#,
+            r#"{"secrets":["***"],"key":{"a":1}}"#,
+        ),
+        (
+            r#"{"custom":"{\"auth_token\":\"x y\"}"}"#,
+            r#"{"custom":"{\"auth_token\":\"***\"}"}"#,
+        ),
+        (
+            "{\"custom\":\"token\",\n\"leg\":\"a\"}",
+            "{\"custom\":\"token\",\n\"leg\":\"a\"}",
+        ),
+        ("{secret: 'x', leg: 'a'}", "{secret: '***', leg: 'a'}"),
+        (
+            "token=x%20y&leg=a&data[sig]=x",
+            "token=***&leg=a&data[sig]=***",
+        ),
+        ("<token>x</token>", "<token>***</token>"),
+        (
+            "--b\r\nContent-Disposition: form-data; name=\"token\"\r\n\r\nx\r\n--b--",
+            "--b\r\nContent-Disposition: form-data; name=\"token\"\r\n\r\n***\r\n--b--",
+        ),
+    ] {
+        let mut redactor = Redactor::default();
+        assert_eq!(body(&mut redactor, sent), masked);
+        assert_eq!(body(&mut redactor, masked), masked);
+    }
+    let record = line(
+        &mut Redactor::default(),
+        &post(r#"{"token":"s3cret","x":{"otp":"s3cret"}}"#),
+    );
+    assert!(!record.contains("s3cret"), "{record}");
 }
 
 #[test]
