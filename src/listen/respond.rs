@@ -4,6 +4,9 @@
 //! framing, time of arrival.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::LazyLock;
+
+use regex_lite::Regex;
 
 use super::fault::Delay;
 use super::server::IncomingRequest;
@@ -131,34 +134,40 @@ impl ResponsePolicy {
     }
 }
 
-/// Paths that browsers ask for by themselves, and paths of health checks.
-const PROBE_PATHS: &str = "/favicon.ico /robots.txt /apple-touch-icon.png /apple-touch-icon-precomposed.png \
-    /health /healthz /health/live /health/ready /livez /live /readyz /ready /ping /status /-/healthy /-/ready";
-
 /// The `User-Agent` of `listen --healthcheck`.
 pub(crate) const HEALTHCHECK: &str = "telecmi-cdr-healthcheck";
 
-/// The beginnings of the `User-Agent` of load balancers and monitors.
-const PROBE_AGENTS: [&str; 7] = [
-    HEALTHCHECK,
-    "kube-probe",
-    "ELB-HealthChecker",
-    "GoogleHC",
-    "Consul Health Check",
-    "UptimeRobot",
-    "Mozilla/5.0+(compatible; UptimeRobot",
-];
+/// The paths that browsers and crawlers request by themselves, and the paths of health checks.
+static PROBE_PATH: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?ix) ^/\.well-known/ | /(?:favicon|apple-touch-icon)[^/]*$ | ^/(?:robots|ads|humans|security)\.txt$
+        | ^/(?:sitemap\.xml|manifest\.json|site\.webmanifest|browserconfig\.xml)$
+        | /_?health(?:z|[-_]?check)?/?$ | /health/[^/]*$
+        | ^/(?:-/)?(?:livez?|liveness|readyz?|readiness|ping|status|up|alive|heartbeat|healthy)/?$",
+    )
+});
+
+/// The `User-Agent` of load balancers, monitors and crawlers.
+static PROBE_AGENT: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?ix) health[-_\ ]?(?:check|probe) | kube-probe | GoogleHC | Envoy/HC | uptime | monitor | pingdom | pinger
+        | bot\b | StatusCake | Site24x7 | Synthetics | updown\.io | Load\ Balancer\ Agent | Traffic-Manager
+        | Blackbox\ Exporter | check_http | AlwaysOn | zabbix | WhatsApp | facebookexternalhit",
+    )
+});
+
+fn pattern(pattern: &str) -> Regex {
+    Regex::new(pattern).expect("a valid pattern")
+}
 
 /// Returns whether a request is a health check or a browser's request for an icon, and so no webhook.
 pub(crate) fn is_probe(request: &Request) -> bool {
     let agent = header(&request.headers, "user-agent").unwrap_or_default();
-    let mut paths = PROBE_PATHS.split_ascii_whitespace();
-    let is_known = paths.any(|path| path == request.path())
-        || PROBE_AGENTS.iter().any(|name| agent.starts_with(name));
+    let query = query::decode(request.query().unwrap_or_default());
     matches!(&*request.method, "GET" | "HEAD")
         && request.body.is_empty()
-        && request.query().is_none_or(str::is_empty)
-        && is_known
+        && schema::first_documented(&query.pairs).is_none()
+        && (PROBE_PATH.is_match(request.path()) || PROBE_AGENT.is_match(&agent))
 }
 
 fn not_allowed(why: &str) -> Response {
@@ -316,6 +325,49 @@ fn address(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn probes_are_told_from_webhooks() {
+        let is_probe = |method: &str, target: &str, agent: &str| {
+            let headers = vec![Header::new("User-Agent", agent)];
+            is_probe(&Request::new(method, target, headers, ""))
+        };
+        for path in [
+            "/favicon.ico?v=2",
+            "/favicon-32x32.png",
+            "/hook/favicon.svg",
+            "/apple-touch-icon-120x120.png",
+            "/robots.txt",
+            "/.well-known/appspecific/com.chrome.devtools.json",
+            "/healthz?verbose",
+            "/HEALTH/",
+            "/actuator/health",
+            "/health-check",
+            "/up",
+        ] {
+            assert!(is_probe("GET", path, "x"), "{path}");
+        }
+        for agent in [
+            "kube-probe/1.29",
+            "ELB-HealthChecker/2.0",
+            "GoogleHC/1.0",
+            "GoogleStackdriverMonitoring-UptimeChecks(https://cloud.example)",
+            "Mozilla/5.0+(compatible; UptimeRobot/2.0; http://www.example.com/)",
+            "Pingdom.com_bot_version_1.4_(http://www.example.com/)",
+            "Amazon-Route53-Health-Check-Service (ref x)",
+            "Mozilla/5.0 (compatible;Cloudflare-Healthchecks/1.0)",
+            "Consul Health Check",
+            "Edge Health Probe",
+            "Slackbot-LinkExpanding 1.0",
+        ] {
+            assert!(is_probe("HEAD", "/webhook/cdr", agent), "{agent}");
+            assert!(!is_probe("GET", "/?leg=a&status=missed", agent), "{agent}");
+            assert!(!is_probe("POST", "/healthz", agent), "{agent}");
+        }
+        for path in ["/webhook/cdr", "/calls/status", "/healthy-calls", "/upload"] {
+            assert!(!is_probe("GET", path, "curl/8.5.0"), "{path}");
+        }
+    }
 
     fn of(headers: &[(&str, &str)]) -> Option<String> {
         let headers: Vec<_> = headers
