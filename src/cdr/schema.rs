@@ -224,7 +224,7 @@ type Form = (
 /// The names of TeleCMI's payloads: the first row that applies names a payload. Missing and mistyped fields do not change
 /// the name, since they get remarks.
 #[rustfmt::skip]
-const FORMS: [Form; 11] = {
+const FORMS: [Form; 12] = {
     use Kind::{Incoming, LiveEvent, OutgoingAnswered, OutgoingMissed, RestRecord, Unknown};
     const PIOPIY: Option<Generation> = Some(Generation::Piopiy);
     [
@@ -232,6 +232,7 @@ const FORMS: [Form; 11] = {
         (LiveEvent, None, Some("a live event, not a CDR"), is_event),
         (RestRecord, None, Some("REST envelope with {records}, not a webhook"), is_envelope),
         (RestRecord, None, Some("a record of the REST API, not a webhook"), is_rest_record),
+        (RestRecord, None, Some("an answer of the REST API, not a webhook"), is_rest_answer),
         (Incoming, PIOPIY, Some("a CDR of PIOPIY, for an incoming call"), |fields| {
             is_piopiy(fields) && is_incoming(fields)
         }),
@@ -262,6 +263,13 @@ pub(super) fn records(fields: &Fields) -> Option<usize> {
 
 fn is_envelope(fields: &Fields) -> bool {
     records(fields).is_some()
+}
+
+/// Answers of the REST API have a `code`, or a list or a record in `cdr`, and webhooks have neither. \[inferred\]
+fn is_rest_answer(fields: &Fields) -> bool {
+    let is_number = |code: &Value| code.as_u64().is_some_and(|code| (100..600).contains(&code));
+    let has_record = fields.get("cdr").is_some_and(Value::is_object);
+    (has_record || fields.get("code").is_some_and(is_number)) && !resembles_cdr(fields)
 }
 
 fn is_missed(fields: &Fields) -> bool {
