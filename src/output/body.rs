@@ -16,6 +16,9 @@ use crate::untrusted::{clean, disturbs, is_plain};
 const MAX_BYTES: usize = 4 * 1024;
 const MAX_LINES: usize = 100;
 
+/// Longest body in bytes that is shown even if it is not text.
+const MAX_BINARY: usize = 64;
+
 /// Without `--verbose`, this many characters of a line are shown.
 pub const MAX_LINE: usize = 300;
 
@@ -110,7 +113,8 @@ fn json_lines(body: &[u8], theme: Theme) -> Option<Vec<String>> {
     Some(lines)
 }
 
-/// Replaces the escapes of characters that can be shown and are not ASCII, such as `\u092a`.
+/// Replaces the escapes of characters that can be shown and are not ASCII, such as `\u092a`, also in a string that holds
+/// a JSON object, as `custom` does.
 fn readable(raw: &str) -> Cow<'_, str> {
     static ESCAPE: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(
@@ -120,6 +124,13 @@ fn readable(raw: &str) -> Cow<'_, str> {
     });
     if !raw.contains("\\u") {
         return raw.into();
+    }
+    let inner = json::unquoted(raw);
+    let is_object = inner.starts_with('{') && json::check(inner.as_bytes()).is_ok();
+    if is_object && inner.contains("\\u") && !inner.contains('\u{fffd}') {
+        return serde_json::Value::from(&*readable(&inner))
+            .to_string()
+            .into();
     }
     ESCAPE.replace_all(raw, |escape: &Captures<'_>| {
         let escape = &escape[0];
@@ -147,9 +158,17 @@ fn bounded(raw: &str) -> Cow<'_, str> {
     }
 }
 
-/// In a body that is not JSON, bytes that are not UTF-8 are shown as `\xff`.
+/// In a body that is not JSON, bytes that are not UTF-8 are shown as `\xff`. A body of which they and control characters
+/// are more than a quarter is named only.
 fn text_lines(body: &[u8]) -> Vec<String> {
     let shown = &body[..body.len().min(MAX_BYTES)];
+    let invalid: usize = shown.utf8_chunks().map(|chunk| chunk.invalid().len()).sum();
+    let controls = shown
+        .iter()
+        .filter(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace());
+    if body.len() > MAX_BINARY && 4 * (invalid + controls.count()) > shown.len() {
+        return vec![format!("{} bytes, not text, not shown", body.len())];
+    }
     let mut text = String::new();
     for chunk in shown.utf8_chunks() {
         text.push_str(chunk.valid());
