@@ -57,8 +57,13 @@ impl Timestamp {
     }
 }
 
-/// The name and offset of the local time zone, `IST (+05:30)`; `None` if local times are UTC.
+/// The name and offset of the local time zone, `IST (+05:30)`; `None` if local times are UTC, unless because of an
+/// unknown zone in `TZ`.
 pub(crate) fn local_zone(at: Timestamp) -> Option<String> {
+    let zone = std::env::var("TZ").unwrap_or_default();
+    if !zone.is_empty() && jiff::tz::TimeZone::system().is_unknown() {
+        return Some(format!("UTC: TZ={zone} is not a known time zone"));
+    }
     let local = at.local();
     let is_utc = local.offset() == jiff::tz::Offset::UTC;
     (!is_utc).then(|| local.strftime("%Z (%:z)").to_string())

@@ -40,14 +40,15 @@ fn take(sender: &watch::Sender<Vec<Stop>>, hangup: bool) {
     use tokio::signal::unix::{SignalKind, signal};
     let file_too_long = rustix::process::Signal::XFSZ.as_raw();
     let _ = signal(SignalKind::from_raw(file_too_long));
-    // Without `/proc`, the ignored signals are unknown: SIGHUP then counts as ignored, SIGINT does not.
+    // Without `/proc`, the ignored signals are unknown: SIGHUP then counts as ignored, the others do not.
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = mask(&status);
-    let mut kinds = vec![(SignalKind::terminate(), Stop::Terminate)];
+    let mut kinds = vec![
+        (SignalKind::terminate(), Stop::Terminate),
+        (SignalKind::interrupt(), Stop::Interrupt),
+    ];
     // A signal that was ignored at the start stays ignored: under `nohup` and, for SIGINT, in the background of a script.
-    if !ignored.is_some_and(|ignored| ignores(ignored, SignalKind::interrupt())) {
-        kinds.push((SignalKind::interrupt(), Stop::Interrupt));
-    }
+    kinds.retain(|(kind, _)| !ignored.is_some_and(|ignored| ignores(ignored, *kind)));
     if hangup && ignored.is_some_and(|ignored| !ignores(ignored, SignalKind::hangup())) {
         kinds.push((SignalKind::hangup(), Stop::Terminate));
     }

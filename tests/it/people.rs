@@ -59,6 +59,12 @@ fn times_are_local_and_the_zone_is_said_once() {
     post_json(&url, fixture("docs-leg-a.json"));
     let text = running.end().expect(0).stdout;
     assert!(text.contains("call of 2022-04-22 17:19:35 IST"), "{text}");
+    let mut unknown = program(["listen", "--port", "0"])
+        .env("TZ", "Asia/Nowhere")
+        .start();
+    unknown.talk();
+    let zone = "times are in UTC: TZ=Asia/Nowhere is not a known time zone\n";
+    assert_eq!(unknown.talk(), zone);
     let utc = pretty_listener(&["--count", "1"]);
     post_json(&utc.url, fixture("docs-leg-a.json"));
     let ended = utc.running.end().expect(0);
@@ -66,6 +72,33 @@ fn times_are_local_and_the_zone_is_said_once() {
         ended.stdout.contains("call of 2022-04-22 11:49:35 UTC")
             && !ended.stderr.contains("times are in")
     );
+}
+
+#[test]
+fn escaped_text_in_json_text_is_decoded_too() {
+    let body =
+        r#"{"leg":"a","custom":"{\"name\": \"\\u092c\\u093f\", \"x\": \"\\u202e\\ud83d\"}"}"#;
+    let pretty = pretty_listener(&["--timeout", "200ms"]);
+    post_json(&pretty.url, body);
+    let text = pretty.running.end().stdout;
+    let shown = r#""custom": "{\"name\": \"बि\", \"x\": \"\\u202e\\ud83d\"}""#;
+    assert!(text.contains(shown), "{text}");
+}
+
+#[test]
+fn a_body_that_is_no_text_is_named_only() {
+    let png = [b"\x89PNG\r\n\x1a\n".to_vec(), (0..=255).collect()].concat();
+    let utf16: Vec<u8> = fixture("docs-leg-a.json")
+        .iter()
+        .flat_map(|byte| [*byte, 0])
+        .collect();
+    for body in [png, utf16] {
+        let pretty = pretty_listener(&["--timeout", "200ms"]);
+        post_json(&pretty.url, &body);
+        let text = pretty.running.end().stdout;
+        let named = format!("  {} bytes, not text, not shown\n", body.len());
+        assert!(text.contains(&named), "{text}");
+    }
 }
 
 #[test]
@@ -178,15 +211,17 @@ fn a_head_of_many_small_headers_is_read() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn an_interrupt_that_was_ignored_at_the_start_stays_ignored() {
-    let line = "trap '' INT; exec \"$0\" \"$@\"";
-    let listener = ready(super::program::shell(
-        line,
-        ["listen", "--port", "0", "--count", "1"],
-    ));
-    listener.running.signal("-INT");
-    post_json(&listener.url, fixture("docs-leg-a.json"));
-    listener.running.end().expect(0);
+fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
+    for signal in ["INT", "TERM"] {
+        let line = format!("trap '' {signal}; exec \"$0\" \"$@\"");
+        let listener = ready(super::program::shell(
+            &line,
+            ["listen", "--port", "0", "--count", "1"],
+        ));
+        listener.running.signal(&format!("-{signal}"));
+        post_json(&listener.url, fixture("docs-leg-a.json"));
+        listener.running.end().expect(0);
+    }
 }
 
 #[cfg(unix)]
