@@ -30,6 +30,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -47,7 +48,8 @@ use server::{IncomingRequest, Limits, Reply, Server};
 
 #[derive(Default)]
 pub struct Options {
-    pub policy: ResponsePolicy,
+    /// The inspector changes the policy while the listener runs.
+    pub policy: watch::Sender<ResponsePolicy>,
     pub faults: Faults,
     pub expected: ExpectedCdrs,
     pub until_stopped: bool,
@@ -144,7 +146,8 @@ impl Pipeline {
     async fn reply(&self, incoming: IncomingRequest, n: u64) -> Reply {
         let began = self.recorder.clock.elapsed();
         let options = &self.recorder.options;
-        let (policy, faults) = (&options.policy, &options.faults);
+        let policy = options.policy.borrow().clone();
+        let faults = &options.faults;
         let delay = policy.delay.of(n, policy.seed);
         // A `tokio::time::sleep` of zero takes up to one tick of the timer, 1 ms.
         if !delay.is_zero() && !incoming.is_answered() {

@@ -119,6 +119,7 @@ impl Show {
                 self.say(&listening::connection_errors(errors, self.err_theme));
             }
             Event::Warning(warning) => self.warn(warning),
+            Event::Note(note) => self.remark(note),
             Event::TunnelSaid(line) => self.tunnel_said(line),
             Event::Finished(summary) if ndjson => self.record("summary", summary),
             Event::Finished(summary) => {

@@ -96,10 +96,16 @@ async fn listen_until_stopped(
         began: clock.now(),
         ended: clock.now(),
         faults: options.faults,
-        seed: options.faults.is_random().then_some(options.policy.seed),
+        seed: options
+            .faults
+            .is_random()
+            .then(|| options.policy.borrow().seed),
     };
     let closing = CancellationToken::new();
-    let open = |inspector| serve_page(inspector, &options, address, clock, closing.clone());
+    let open = |inspector| {
+        let output = output.clone();
+        serve_page(inspector, &options, address, clock, output, closing.clone())
+    };
     let page = prepared.inspector.map(open);
     // With a command, `--timeout` and `--settle` apply to the command instead of the listener.
     let has_command = children.command.is_some();
@@ -164,12 +170,15 @@ fn serve_page(
     options: &Options,
     address: SocketAddr,
     clock: Clock,
+    output: OutputQueue,
     closing: CancellationToken,
 ) -> (Arc<History>, tokio::task::JoinHandle<()>) {
     let about = About {
         url: format!("http://{}", children::local(address)),
         public_url: options.public_url.clone(),
         forward: options.forward.clone(),
+        policy: options.policy.clone(),
+        tell: Box::new(move |event| output.received(event)),
     };
     // The history masks its captures with a clone of the capture file's redactor, which gives the same pseudonyms to
     // the same numbers.

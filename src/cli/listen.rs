@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::builder::NonEmptyStringValueParser;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
+use tokio::sync::watch;
 
 use super::{help, values};
 use crate::listen::fault::{Delay, Fault, Faults};
@@ -194,14 +195,14 @@ impl ListenOptions {
 
     pub(crate) fn listener(&self) -> Options {
         Options {
-            policy: ResponsePolicy {
+            policy: watch::Sender::new(ResponsePolicy {
                 status: self.status,
                 body: self.body.clone(),
                 headers: self.headers.clone(),
                 delay: self.delay.unwrap_or_default(),
                 strict: self.strict,
                 seed: self.seed,
-            },
+            }),
             faults: self.faults(),
             expected: self.expected.clone(),
             until_stopped: !self.command.is_empty(),

@@ -19,6 +19,7 @@ pub enum Event {
     Exchange(Arc<Exchange>, Option<Bytes>),
     ConnectionErrors(ConnectionErrors),
     Warning(String),
+    Note(String),
     TunnelSaid(String),
     Finished(Summary),
 }

@@ -1,7 +1,8 @@
 //! The inspector: an HTTP server on its own loopback port, with a page that shows the exchanges of a listener.
 //!
 //! Serves the page, an event stream of exchanges, downloads, and the handler's response to an exchange that is sent
-//! again. [`access`] checks the client, `routes` picks the handler. No request reads or writes a file.
+//! again, and changes what the listener answers. [`access`] checks the client, `routes` picks the handler. No request
+//! reads or writes a file.
 
 pub mod access;
 mod routes;
@@ -16,26 +17,31 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
-use serde_json::json;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use warp::Reply;
-use warp::http::HeaderMap;
-use warp::http::header::{CONTENT_LENGTH, ORIGIN, TRANSFER_ENCODING};
 use warp::reply::with_header;
 use warp::sse::Event;
 
-use self::access::{Access, Token, only};
+use self::access::{Access, Token};
 use self::routes::Number;
+use super::event::Event::Note;
 use super::forward::Forward;
 use super::history::{Entry, Extent, History, Subscription, Update};
+use super::recorder::Tell;
+use super::respond::ResponsePolicy;
 use super::server::{self, Limits, Server};
 use crate::clock::Clock;
 use crate::exchange::CapturedRequest;
 use crate::ndjson;
-use crate::net::secret::masked_request;
+use crate::net::secret::{masked_request, masked_url};
 use crate::net::{Request, Response, end_to_end, export};
+use crate::parse;
+use crate::untrusted::beginning;
 
 const MAX_STREAMS: usize = 32;
 
@@ -45,6 +51,20 @@ pub struct About {
     pub url: String,
     pub public_url: Option<String>,
     pub forward: Option<Forward>,
+    pub policy: watch::Sender<ResponsePolicy>,
+    pub tell: Tell,
+}
+
+/// An edited text replaces the query of a GET, or the body of another request.
+#[derive(Default, Deserialize)]
+struct Resend {
+    edited: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct NewAnswer {
+    status: String,
+    body: String,
 }
 
 struct Inspector {
@@ -119,11 +139,13 @@ impl Inspector {
         let permit = permit.map_err(|_| busy(text))?;
         let subscription = self.history.subscribe(seen.map_or(0, |Number(n)| n));
         let forward = self.about.forward.as_ref();
+        let mut answers = self.about.policy.subscribe();
         let mut hello = json!({
             "v": ndjson::VERSION,
             "version": env!("CARGO_PKG_VERSION"),
             "url": self.about.url,
             "public_url": self.about.public_url,
+            "answer": answer(&answers.borrow_and_update()),
             "forward": forward.map(|forward| &forward.destination.masked),
             "newest": subscription.extent.newest,
             "oldest_kept": subscription.extent.oldest_kept,
@@ -133,7 +155,7 @@ impl Inspector {
         let members = hello.as_object_mut().into_iter();
         members.for_each(|members| members.retain(|_, value| !value.is_null()));
         let hello = ndjson::safe_json(&hello);
-        let events = updates(subscription, follow, permit);
+        let events = updates(subscription, answers, follow, permit);
         let events = stream::iter([event("hello", &hello)]).chain(events);
         let kept_alive = warp::sse::keep_alive().text(" still there");
         let events = kept_alive.stream(events.map(Ok::<_, Infallible>));
@@ -170,33 +192,43 @@ impl Inspector {
     }
 
     /// Sends a kept request to the handler again, and responds with the result as JSON.
-    async fn resend(
-        self: Arc<Self>,
-        Number(n): Number,
-        headers: HeaderMap,
-    ) -> Result<Response, Response> {
-        // A request without exactly one `Origin` header is refused: browsers send `Origin` with every POST.
-        only(&headers, ORIGIN.as_str()).ok_or_else(routes::forbidden)?;
-        let length = only(&headers, CONTENT_LENGTH.as_str());
-        if headers.contains_key(TRANSFER_ENCODING) || length.is_some_and(|length| length != "0") {
-            return Err(Response::plain(413, "the request takes no body\n"));
-        }
+    async fn resend(self: Arc<Self>, Number(n): Number, body: Bytes) -> Result<Response, Response> {
+        let Resend { edited: edit } = match &*body {
+            [] => Resend::default(),
+            body => read(body)?,
+        };
         let kept = self.kept(n)?;
-        let request = &kept.request;
         let text = "no handler is set: start the listener with --forward-to URL\n";
         let forward = self.about.forward.as_ref();
         let forward = forward.ok_or_else(|| Response::plain(409, text))?;
-        whole(request)?;
-        if !Forward::accepts(request) {
+        whole(&kept.request)?;
+        if !Forward::accepts(&kept.request) {
             return Err(Response::plain(
                 409,
                 "requests of this kind are not forwarded\n",
             ));
         }
+        let request = match edit {
+            None => kept.request.clone(),
+            Some(text) => edited(&kept.request, text)?,
+        };
         let text = format!("{MAX_RESENDS} requests are being sent already: try again later\n");
         let _permit = self.resends.try_acquire().map_err(|_| busy(text))?;
-        let (_, forwarded) = forward.send(request, &self.closed).await;
+        let (_, forwarded) = forward.send(&request, &self.closed).await;
         Ok(file("application/json", ndjson::safe_json(&forwarded)))
+    }
+
+    /// Changes the answer to valid requests.
+    fn answer(self: Arc<Self>, body: Bytes) -> Result<Response, Response> {
+        let NewAnswer { status, body } = read(&body)?;
+        let status = parse::status(&status).map_err(|why| Response::plain(400, why + "\n"))?;
+        let note = format!("answering {status} {}", beginning(&body, 60));
+        self.about.policy.send_modify(|policy| {
+            policy.status = status;
+            policy.body = body;
+        });
+        (self.about.tell)(Note(note));
+        Ok(Response::new(204, Vec::new(), ""))
     }
 
     fn kept(&self, n: u64) -> Result<Arc<Entry>, Response> {
@@ -204,29 +236,47 @@ impl Inspector {
     }
 }
 
-/// Turns updates of the history into server-sent events until the listener finishes or, without `follow`, until no
-/// update is ready. The event stream holds one of the permits that limit the number of open streams.
+/// Turns updates of the history and changes of the answer into server-sent events until the listener finishes or,
+/// without `follow`, until no update is ready. The event stream holds one of the permits that limit the number of open
+/// streams.
 fn updates(
     subscription: Subscription,
+    answers: watch::Receiver<ResponsePolicy>,
     follow: bool,
     permit: OwnedSemaphorePermit,
 ) -> impl Stream<Item = Event> {
-    stream::unfold(Some((subscription, permit)), move |state| async move {
-        let (mut subscription, permit) = state?;
-        let update = if follow {
-            subscription.next().await
+    let state = Some((subscription, answers, permit));
+    stream::unfold(state, move |state| async move {
+        let (mut subscription, mut answers, permit) = state?;
+        let update = if answers.has_changed().unwrap_or_default() {
+            None
+        } else if follow {
+            tokio::select! {
+                update = subscription.next() => Some(update),
+                Ok(()) = answers.changed() => None,
+            }
         } else {
-            subscription.poll()?
+            Some(subscription.poll()?)
         };
         let event = match update {
-            Update::Finished => return Some((event("end", "{}"), None)),
-            Update::Exchange(kept) => event("exchange", &kept.shown).id(format!(" {}", kept.n)),
-            Update::Forgotten(Extent { oldest_kept, .. }) => {
+            None => {
+                let answer = answer(&answers.borrow_and_update());
+                event("answer", &ndjson::safe_json(&answer))
+            }
+            Some(Update::Finished) => return Some((event("end", "{}"), None)),
+            Some(Update::Exchange(kept)) => {
+                event("exchange", &kept.shown).id(format!(" {}", kept.n))
+            }
+            Some(Update::Forgotten(Extent { oldest_kept, .. })) => {
                 event("forgotten", &format!("{{\"oldest_kept\":{oldest_kept}}}"))
             }
         };
-        Some((event, Some((subscription, permit))))
+        Some((event, Some((subscription, answers, permit))))
     })
+}
+
+fn answer(policy: &ResponsePolicy) -> Value {
+    json!({"status": policy.status, "body": policy.body})
 }
 
 /// Event lines get a space after each colon, as most servers write them. `data` must be one line of JSON with escaped
@@ -254,6 +304,43 @@ fn whole(request: &Request) -> Result<(), Response> {
     let text = "the body of the request is incomplete, or was too large to keep\n";
     let refusal = || Response::plain(409, text);
     request.complete.then_some(()).ok_or_else(refusal)
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Response> {
+    serde_json::from_slice(body).map_err(|error| Response::plain(400, format!("{error}\n")))
+}
+
+/// Replaces the query of a GET, or the body of another request. A parameter that the page shows as `name=***` keeps its
+/// received value.
+fn edited(request: &Request, text: String) -> Result<Request, Response> {
+    let Request {
+        method, headers, ..
+    } = request;
+    if method != "GET" {
+        return Ok(Request::new(
+            method,
+            &*request.target,
+            headers.clone(),
+            text,
+        ));
+    }
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let why = "a query has neither spaces nor characters outside ASCII: percent-encode them\n";
+        return Err(Response::plain(400, why));
+    }
+    let received = request.query().unwrap_or_default().split('&');
+    let pairs = text.split('&').map(|pair| {
+        let is_masked = |received: &&str| masked_url(&format!("?{received}"))[1..] == *pair;
+        received.clone().find(is_masked).unwrap_or(pair)
+    });
+    let pairs = pairs.collect::<Vec<_>>();
+    let target = format!("{}?{}", request.path(), pairs.join("&"));
+    Ok(Request::new(
+        method,
+        target,
+        headers.clone(),
+        request.body.0.clone(),
+    ))
 }
 
 fn busy(text: String) -> Response {

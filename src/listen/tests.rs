@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use serde_json::json;
@@ -135,10 +135,10 @@ async fn it_ends_when_the_wanted_number_has_come() {
 
 #[tokio::test]
 async fn what_is_held_back_when_it_must_stop_is_written_down_and_answered() {
-    let policy = ResponsePolicy {
+    let policy = watch::Sender::new(ResponsePolicy {
         delay: "1h".parse().unwrap(),
         ..ResponsePolicy::default()
-    };
+    });
     let mut stand = stand(Options {
         policy,
         ..Options::default()
@@ -160,10 +160,10 @@ async fn what_is_held_back_when_it_must_stop_is_written_down_and_answered() {
 
 #[tokio::test]
 async fn what_is_held_back_is_written_down_once_before_the_last_word() {
-    let policy = ResponsePolicy {
+    let policy = watch::Sender::new(ResponsePolicy {
         delay: "1h".parse().unwrap(),
         ..ResponsePolicy::default()
-    };
+    });
     let mut stand = stand(Options {
         policy,
         ..Options::default()
@@ -294,8 +294,9 @@ struct Handled {
 async fn handled(error: Option<RequestError>) -> Handled {
     let clock = Clock::start();
     let tell = Box::new(|_| true);
-    let mut options = Options::default();
-    options.policy.delay = "1h".parse().unwrap();
+    let options = Options::default();
+    let set_delay = |policy: &mut ResponsePolicy| policy.delay = "1h".parse().unwrap();
+    options.policy.send_modify(set_delay);
     let pipeline = Arc::new(Pipeline::new(Recorder::new(options, clock, tell)));
     let incoming = IncomingRequest {
         peer: ([127, 0, 0, 1], 4000).into(),

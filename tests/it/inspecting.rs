@@ -65,8 +65,16 @@ impl Page {
     }
 
     fn resend(&self, n: u64) -> String {
-        let own = format!("Origin: {}\r\nContent-Length: 0\r\n", self.url);
-        self.ask("POST", &format!("/api/exchanges/{n}/resend"), &own)
+        self.post(&format!("/api/exchanges/{n}/resend"), "")
+    }
+
+    fn post(&self, path: &str, body: &str) -> String {
+        let own = format!(
+            "Origin: {}\r\nContent-Length: {}\r\nConnection: close\r\n",
+            self.url,
+            body.len()
+        );
+        say(&self.url, self.request("POST", path, &own) + body)
     }
 }
 
@@ -216,6 +224,97 @@ fn an_exchange_is_sent_to_the_handler_again() {
     assert!(requests.try_recv().is_err());
     assert_eq!(listener.running.record()["n"], 1);
     assert!(page.body("/api/events?wait=0").contains("\"newest\":1,"));
+}
+
+#[test]
+fn a_body_and_a_query_are_changed_before_a_resend() {
+    let (url, requests) = keeping_stub(answer("200 OK", "", "noted"));
+    let (listener, page) = inspected(&["--forward-to", &url]);
+    let received = || requests.recv_timeout(DEADLINE).expect("a request");
+    post_json(&listener.url, r#"{"leg":"a"}"#);
+    received();
+    let edit = |n, text: &str| {
+        let edit = serde_json::json!({ "edited": text }).to_string();
+        page.post(&format!("/api/exchanges/{n}/resend"), &edit)
+    };
+    assert!(edit(1, "{\"leg\":\"ü\"}").starts_with("HTTP/1.1 200 "));
+    let sent = received();
+    assert!(
+        sent.ends_with("\r\n\r\n{\"leg\":\"ü\"}") && sent.contains("Content-Length: 12\r\n"),
+        "{sent}"
+    );
+    assert!(edit(1, "").starts_with("HTTP/1.1 200 "));
+    assert!(received().contains("Content-Length: 0\r\n"));
+
+    let get = "GET /x?leg=a&token=s3cret&to=1 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+    say(&listener.url, get);
+    assert!(received().starts_with("GET /x?leg=a&token=s3cret&to=1 "));
+    assert!(edit(2, "leg=b&token=***&n=%20").starts_with("HTTP/1.1 200 "));
+    assert!(received().starts_with("GET /x?leg=b&token=s3cret&n=%20 HTTP/1.1\r\n"));
+    for query in ["a b", "a\r\nX: y", "ü"] {
+        assert!(edit(2, query).starts_with("HTTP/1.1 400 "), "{query}");
+    }
+    let malformed = page.post("/api/exchanges/2/resend", "{");
+    assert!(malformed.starts_with("HTTP/1.1 400 "), "{malformed}");
+    let large = edit(1, &"x".repeat(1024 * 1024));
+    assert!(large.starts_with("HTTP/1.1 413 "), "{large}");
+    assert!(requests.try_recv().is_err());
+}
+
+#[test]
+fn the_answer_is_changed_while_it_runs() {
+    let (mut listener, page) = inspected(&["--body", "got it"]);
+    let told = |text: &str| page.body("/api/events?wait=0").contains(text);
+    assert!(told(r#""answer":{"status":200,"body":"got it"}"#));
+    let mut stream = open(&page, "got it");
+    let changed = page.post("/api/answer", r#"{"status":"503","body":"busy\u001b[2J"}"#);
+    assert!(changed.starts_with("HTTP/1.1 204 "), "{changed}");
+    assert_eq!(listener.running.talk(), "answering 503 busy\\u{1b}[2J\n");
+    assert!(told(r#""answer":{"status":503,"body":"busy\u001b[2J"}"#));
+    let mut event = [0; 4096];
+    let length = stream.read(&mut event).expect("an event");
+    assert!(
+        String::from_utf8_lossy(&event[..length]).contains("event: answer\ndata: {\"status\":503,")
+    );
+    let request = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
+    let answered = say(&listener.url, request);
+    assert!(
+        answered.starts_with("HTTP/1.1 503 ") && answered.ends_with("busy\u{1b}[2J"),
+        "{answered}"
+    );
+    assert_eq!(listener.running.record()["answer"]["status"], 503);
+
+    for (body, status) in [
+        ("", 400),
+        ("{}", 400),
+        (r#"{"status":"99","body":""}"#, 400),
+        (r#"{"status":"600","body":""}"#, 400),
+    ] {
+        let refused = page.post("/api/answer", body);
+        assert!(
+            refused.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{refused}"
+        );
+    }
+    let new = r#"{"status":"200","body":""}"#;
+    for more in ["", "Origin: http://evil.example\r\n", "Origin: null\r\n"] {
+        let own = format!(
+            "{more}Connection: close\r\nContent-Length: {}\r\n",
+            new.len()
+        );
+        let refused = say(&page.url, page.request("POST", "/api/answer", &own) + new);
+        assert!(refused.starts_with("HTTP/1.1 403 "), "{refused}");
+    }
+    let own = format!("Origin: {}\r\nX-Forwarded-For: 192.0.2.7\r\n", page.url);
+    assert!(
+        page.ask("POST", "/api/answer", &own)
+            .starts_with("HTTP/1.1 403 ")
+    );
+    assert!(
+        page.ask("GET", "/api/answer", "")
+            .starts_with("HTTP/1.1 405 ")
+    );
+    assert!(told(r#"{"status":503,"#));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 // One exchange in full, and two side by side.
 import { AGAIN, answerOf, byClick2call, capital, field, isCdr, requestLine } from "./calls.js";
-import { alongside, apart, beginning, bodyLines, bodyText, clean, counted, headerText, humane, members, queryPairs } from "./text.js";
+import { alongside, apart, beginning, bodyLines, bodyText, clean, counted, headerText, humane, local, members, queryPairs } from "./text.js";
 
 /** Upper number of parameters that are shown. */
 const MOST_PAIRS = 400;
@@ -57,8 +57,26 @@ function buttons({ n, record }, { forward, marked }) {
     button("curl", "Copy as curl", "c"),
     button("mark", other ? `Compare with #${marked}` : marked === n ? "Do not compare" : "Compare", "d"),
     forward ? button("resend", "Resend to handler") : null,
+    forward && record.request.complete && record.request.body.base64 === undefined ? button("edit", "Edit and send") : null,
     record.request.size > 0 ? button("body", "Download body") : null,
   ];
+}
+
+/**
+ * The part of a request that the user may edit, as {what, text, written}: `written(text)` is the text as it is sent. A
+ * query has a parameter on each line. A body in JSON is indented if this changes nothing else.
+ */
+export function editable({ record: { request } }) {
+  if (request.method === "GET") {
+    const lines = request.target.replace(/^[^?]*\??/s, "").replaceAll("&", "\n");
+    return { what: `Query, a parameter on each line${lines.includes("=***") ? "; *** stands for the received value" : ""}`, text: lines,
+      written: (text) => text.trim().replaceAll("\n", "&").replace(/[^!-~]+/gu, encodeURIComponent) };
+  }
+  const raw = bodyText(request.body);
+  const indented = lines({ record: { request } }).join("\n");
+  const bare = (text) => text.replace(/\s/g, "");
+  return { what: "Body", text: bare(indented) === bare(raw) ? indented : raw,
+    written: (text) => (/\r\n/.test(raw) ? text.replaceAll("\n", "\r\n") : text) };
 }
 
 /** The call's parties and times, and the request's sender. */
@@ -73,14 +91,20 @@ function aboutTheCall(exchange) {
     ["rang", field(exchange, "to")],
     ["caller ID", field(exchange, "virtual_number")],
     ["answered for", answered && `${answered} s`],
-    ["call of", Number.isNaN(start.getTime()) ? "" : `${start.toISOString().slice(0, 19).replace("T", " ")} UTC`],
+    ["call of", Number.isNaN(start.getTime()) ? "" : told(start)],
     ["placed", generation !== "piopiy" && (byClick2call(exchange) ? "by click2call" : "not by click2call")],
     ["payload", generation && `${generation} generation`],
   ] : [];
   return facts([...call,
-    ["received", `${at.slice(0, 10)} ${at.slice(11, 23)} UTC`],
+    ["received", told(at, local(at).ms)],
     ["from", claimed ? `${peer}, claimed ${claimed}` : peer],
   ]);
+}
+
+/** A moment with its zone. */
+function told(moment, ms = "") {
+  const { date, time, zone } = local(moment);
+  return `${date} ${time}${ms} ${zone}`;
 }
 
 /** The remarks on an exchange and its relations. */
@@ -139,9 +163,13 @@ function contentOf({ record: { request } }) {
   return element("div", {}, parts);
 }
 
-/** A body, indented or as it came. */
+/** A body, indented or as it came. Bytes that are no text are shown as they came only. */
 export function body(request, asItCame) {
-  const lines = bodyLines(bodyText(request.body), asItCame);
+  const text = bodyText(request.body);
+  if (!asItCame && request.body.base64 !== undefined && text.split("\\x").length > text.length / 16) {
+    return element("pre", { className: "body more" }, "not text, not shown");
+  }
+  const lines = bodyLines(text, asItCame);
   return element("pre", { className: "body" }, lines.flatMap((pieces) => [
     ...pieces.map(([kind, text]) => (kind === "space" || kind === "mark" ? text : element("span", { className: `got ${kind}` }, text))), "\n"]));
 }
@@ -154,12 +182,12 @@ function answer(exchange) {
     element("p", { className: "line" }, status(good, text), ` after ${humane(record.took_ms)}`, fault ? " · on purpose" : ""),
     unsaved ? element("p", { className: "bad" }, "✗ not saved: ", received(unsaved)) : null,
     forwarded ? passedOn("passed on to", forwarded, record.request) : null,
-    ...resent.map((again) => passedOn("resent to", again, record.request)),
+    ...resent.map((again) => passedOn(again.edited === undefined ? "resent to" : "resent, changed, to", again, record.request)),
   ];
 }
 
 /** A handler's answer: status, headers and body. The query of a GET has a section of its own. */
-function passedOn(how, { url, status: code, latency_ms, complete, failure, instead_of, response }, { method }) {
+function passedOn(how, { url, status: code, latency_ms, complete, failure, instead_of, response, edited }, { method }) {
   const shown = method === "GET" ? url.replace(/\?.*/s, "") : url;
   const good = code !== undefined && code < 400;
   const other = instead_of !== undefined && code !== undefined && Math.floor(code / 100) !== Math.floor(instead_of / 100);
@@ -167,6 +195,7 @@ function passedOn(how, { url, status: code, latency_ms, complete, failure, inste
     element("p", {}, `→ ${how} `, received(beginning(shown, 2000)), " ", code === undefined ? null : status(good, String(code)), ` after ${humane(latency_ms)}`,
       other ? ` · our own answer would have been ${instead_of}` : "", code !== undefined && !complete ? " · its body was cut" : ""),
     failure ? element("p", { className: "bad" }, "✗ ", received(failure.text ?? failure)) : null,
+    edited === undefined ? null : element("details", { className: "reply" }, element("summary", {}, "what was sent"), body({ body: { text: edited } }, false)),
     response ? reply(response) : null);
 }
 
@@ -231,7 +260,7 @@ function contents(first, second) {
   return [untyped ? "Fields, without their types" : "Fields", byName(left, right)];
 }
 
-const lines = ({ record }) => bodyLines(bodyText(record.request.body), false).map((pieces) => pieces.map(([, text]) => text).join(""));
+const lines = ({ record }) => bodyLines(bodyText(record.request.body), false, String).map((pieces) => pieces.map(([, text]) => text).join(""));
 
 /** Pairs of [name, exact, shown] side by side. A repeated name gets a number. */
 function byName(left, right) {
@@ -261,7 +290,7 @@ function table(title, rows, first, second) {
     element("thead", {}, element("tr", {}, heads)), element("tbody", {}, made));
 }
 
-const when = ({ n, record }) => `#${n} at ${record.received_at.slice(11, 23)}`;
+const when = ({ n, record }) => `#${n} at ${local(record.received_at).time}${local(record.received_at).ms}`;
 
 /** Both values of a row, with the differing parts marked. */
 function sides(left, right) {

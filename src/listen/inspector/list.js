@@ -1,7 +1,7 @@
 // The list of calls: headings, ladders, and the instructions shown while the list is empty.
 import { AGAIN, answerOf, ending, isCdr, outcome, parties, repeats, words } from "./calls.js";
 import { button, element, received, status } from "./detail.js";
-import { counted, humane } from "./text.js";
+import { counted, humane, local } from "./text.js";
 
 /** Shortest pause in milliseconds that gets a line in a ladder. */
 const GAP = 1000;
@@ -25,10 +25,10 @@ export function row(exchange) {
   const { good, text } = answerOf(exchange);
   const odd = record.verdict.remarks.filter(({ code }) => code !== "duplicate" && code !== "conflict").length;
   const leg = record.verdict.leg;
+  const { time, ms } = local(record.received_at);
   const about = [`#${n}`, leg && `leg ${leg}`, isCdr(exchange) && record.request.method, odd > 0 && counted(odd, "remark")].filter(Boolean);
   const open = element("button", { type: "button", className: "open", tabIndex: -1, data: { n } },
-    element("time", { dateTime: record.received_at }, record.received_at.slice(11, 19),
-      element("small", {}, record.received_at.slice(19, 23))),
+    element("time", { dateTime: record.received_at }, time, element("small", {}, ms)),
     isCdr(exchange) ? ladder(SIGNS[ending(exchange)]) : null,
     element("span", { className: "what" }, received(words(exchange), "words"),
       element("span", { className: "about" }, about.map((piece) => received(piece)),

@@ -1,9 +1,9 @@
 // The page of `listen --inspect`: state, selection, buttons and keys.
 import { FILTERS, fellows, holds, identifiers, isCdr, outcome } from "./calls.js";
-import { body, comparison, detail, element } from "./detail.js";
+import { body, comparison, detail, editable, element } from "./detail.js";
 import { Feed } from "./feed.js";
 import { copyable, gap, heading, invitation, refusal, row } from "./list.js";
-import { counted, humane } from "./text.js";
+import { beginning, clean, counted, humane } from "./text.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -17,6 +17,8 @@ const page = {
   touched: new Set(),
   most: 1000,
   hello: null,
+  /** What the listener answers to valid requests: {status, body}. */
+  answer: null,
   state: "connecting",
   current: null,
   marked: null,
@@ -32,6 +34,7 @@ const page = {
 
 const HANDLERS = {
   hello: greet,
+  answer: answering,
   exchange: add,
   forgotten: ({ oldest_kept: oldest }) => forgetBefore(oldest),
   end: () => enter("ended"),
@@ -57,9 +60,17 @@ function greet(hello) {
   page.hello = hello;
   page.most = hello.most_exchanges ?? page.most;
   forgetBefore(hello.oldest_kept ?? 0);
-  $("capture").hidden = $("clear").hidden = false;
+  $("capture").hidden = $("clear").hidden = $("answer").hidden = false;
   $("address").hidden = false;
   $("address").replaceChildren(copyable(hello.public_url ?? hello.url));
+  answering(hello.answer);
+}
+
+/** Shows what the listener answers from now on. */
+function answering(answer) {
+  page.answer = answer;
+  const told = clean(beginning(`${answer.status} ${answer.body}`.trim(), 24));
+  $("answer").textContent = page.hello.forward ? `Own answer: ${told}` : `Answer: ${told}`;
 }
 
 const STATES = {
@@ -375,12 +386,47 @@ async function download(path, name) {
   setTimeout(() => URL.revokeObjectURL(url), 10 * 60 * 1000);
 }
 
-async function resend(n) {
+/** Sends JSON to the listener, and returns its answer or null. */
+const tell = (path, value) =>
+  ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(value) });
+
+/** Resolves with {status, text} when the user is done, or with null if the user cancels. */
+function edit({ title, what, text, status, deed }) {
+  $("editor-title").textContent = title;
+  $("editor-what").textContent = what;
+  $("editor-code").hidden = status === undefined;
+  $("editor-status").value = status ?? "";
+  $("editor-text").value = text;
+  $("editor-do").textContent = deed;
+  $("editor").returnValue = "";
+  $("editor").showModal();
+  const told = () => ({ status: $("editor-status").value.trim(), text: $("editor-text").value });
+  const closed = (done) => () => done($("editor").returnValue === "done" ? told() : null);
+  return new Promise((done) => { $("editor").addEventListener("close", closed(done), { once: true }); });
+}
+
+async function changeAnswer() {
+  const { status, body: text } = page.answer;
+  const title = page.hello.forward ? "Answer to requests that are not passed on" : "Answer to valid requests";
+  const told = await edit({ title, what: "Body", text, status, deed: "Set answer" });
+  if (told && await tell("/api/answer", { status: told.status, body: told.text })) say("The answer is changed.");
+}
+
+async function editAndResend(n) {
+  const exchange = page.exchanges.get(n);
+  const { what, text, written } = editable(exchange);
+  const told = await edit({ title: `Resend #${n}, changed`, what, text: exchange.draft ?? text, deed: "Send to handler" });
+  if (!told) return;
+  exchange.draft = told.text;
+  await resend(n, told.text === text.replaceAll("\r\n", "\n") ? {} : { edited: written(told.text) });
+}
+
+async function resend(n, change = {}) {
   const exchange = page.exchanges.get(n);
   say(`resending #${n} …`);
-  const answer = await ask(`/api/exchanges/${n}/resend`, { method: "POST" });
+  const answer = await tell(`/api/exchanges/${n}/resend`, change);
   if (!answer || !exchange) return;
-  const again = await answer.json();
+  const again = { ...await answer.json(), ...change };
   exchange.resent = [...exchange.resent ?? [], again].slice(-5);
   say(`#${n} resent: ${again.status ?? "no answer"} after ${humane(again.latency_ms)}`);
   if (page.current === n) draw();
@@ -391,6 +437,7 @@ const DEEDS = {
   curl: () => copyCurl(page.current),
   mark: () => compare(page.current),
   resend: () => resend(page.current),
+  edit: () => editAndResend(page.current),
   body: () => download(`/api/exchanges/${page.current}/body`, `exchange-${page.current}-body`),
   go: ({ dataset }) => { open(Number(dataset.n)); page.exchanges.get(page.current)?.row.scrollIntoView({ block: "nearest" }); },
   copy: (pressed) => copy(pressed.previousSibling.textContent, "copied"),
@@ -424,7 +471,7 @@ const KEYS = {
 
 function pressed(event) {
   const { key, target } = event;
-  if (event.ctrlKey || event.metaKey || event.altKey || $("keys").open || !(key in KEYS)) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]") || !(key in KEYS)) return;
   if (target === $("search") && (key === "Escape" || key === "ArrowDown" || key === "Enter")) {
     if (key === "Escape" && target.value !== "") { target.value = ""; siftAll(); } else move(0);
     event.preventDefault();
@@ -462,6 +509,10 @@ $("filter").addEventListener("change", siftAll);
 $("all").addEventListener("click", () => { $("search").value = ""; $("filter").value = "all"; siftAll(); $("search").focus(); });
 $("follow").addEventListener("click", () => follow(!page.following));
 $("clear").addEventListener("click", clear);
+$("answer").addEventListener("click", changeAnswer);
+$("editor-do").addEventListener("click", () => $("editor").close("done"));
+$("editor-close").addEventListener("click", () => $("editor").close(""));
+$("editor-status").addEventListener("keydown", ({ key }) => { if (key === "Enter") $("editor").close("done"); });
 $("capture").addEventListener("click", () => download("/api/capture", "capture.ndjson"));
 $("help").addEventListener("click", () => $("keys").showModal());
 $("keys-close").addEventListener("click", () => $("keys").close());

@@ -6,12 +6,12 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use warp::filters::BoxedFilter;
-use warp::http::header::ALLOW;
+use warp::http::header::{ALLOW, CONTENT_LENGTH, ORIGIN, TRANSFER_ENCODING};
 use warp::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use warp::reject::{InvalidHeader, Reject, Rejection, custom};
 use warp::{Filter, Reply, path};
 
-use super::access::Access;
+use super::access::{Access, only};
 use super::{Inspector, file, not_found};
 use crate::net::{Header, Response, digits};
 
@@ -50,6 +50,9 @@ pub(super) const SAFETY: [(&str, &str); 6] = [
     ("cross-origin-opener-policy", "same-origin"),
 ];
 
+/// Limit of an edited request or answer in bytes of JSON.
+const MAX_TEXT: u64 = 1024 * 1024;
+
 /// The number of an exchange in a path has digits only, no sign.
 pub(super) struct Number(pub u64);
 
@@ -62,8 +65,12 @@ impl FromStr for Number {
 }
 
 pub(super) fn routes(inspector: &Arc<Inspector>) -> Route {
-    let local = check(inspector, Access::is_local);
-    let token = check(inspector, Access::has_token);
+    let local = check(inspector, Access::is_local, forbidden);
+    let token = check(inspector, Access::has_token, forbidden);
+    // Browsers send `Origin` with every POST.
+    let origin = |_: &_, headers: &_| only(headers, ORIGIN.as_str()).is_some();
+    let origin = check(inspector, origin, forbidden);
+    let fits = check(inspector, |_, headers| fits(headers), too_large);
     let shared = || {
         let inspector = Arc::clone(inspector);
         warp::any().map(move || Arc::clone(&inspector)).boxed()
@@ -87,11 +94,14 @@ pub(super) fn routes(inspector: &Arc<Inspector>) -> Route {
     let body = route(body.map(Inspector::body));
     let curl = exchange.clone().and(path!("curl")).and(get()).boxed();
     let curl = route(curl.map(Inspector::curl));
-    let resend = exchange.and(path!("resend")).and(method(Method::POST));
-    let resend = resend.and(warp::header::headers_cloned()).boxed();
+    let post = method(Method::POST).and(origin).and(fits);
+    let post = post.and(warp::body::bytes()).boxed();
+    let resend = exchange.and(path!("resend")).and(post.clone()).boxed();
     let resend = route(resend.then(Inspector::resend));
+    let answer = shared().and(path!("api" / "answer")).and(post).boxed();
+    let answer = route(answer.map(Inspector::answer));
 
-    let api = [capture, body, curl, resend]
+    let api = [capture, body, curl, resend, answer]
         .into_iter()
         .fold(events, either);
     let safety = SAFETY.map(|(name, value)| {
@@ -121,19 +131,34 @@ struct Refusal(Response);
 
 impl Reject for Refusal {}
 
-fn check(inspector: &Arc<Inspector>, accepts: fn(&Access, &HeaderMap) -> bool) -> BoxedFilter<()> {
+fn check(
+    inspector: &Arc<Inspector>,
+    accepts: fn(&Access, &HeaderMap) -> bool,
+    refusal: fn() -> Response,
+) -> BoxedFilter<()> {
     let inspector = Arc::clone(inspector);
     warp::header::headers_cloned()
         .and_then(move |headers| {
             let accepted = accepts(&inspector.access, &headers).then_some(());
-            ready(accepted.ok_or_else(|| custom(Refusal(forbidden()))))
+            ready(accepted.ok_or_else(|| custom(Refusal(refusal()))))
         })
         .untuple_one()
         .boxed()
 }
 
-pub(super) fn forbidden() -> Response {
+fn forbidden() -> Response {
     Response::new(403, Vec::new(), "")
+}
+
+/// A request without `Content-Length` and `Transfer-Encoding` has no body.
+fn fits(headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).into_iter();
+    let fits = |length: &HeaderValue| digits(length.as_bytes()).is_some_and(|n| n <= MAX_TEXT);
+    lengths.all(fits) && !headers.contains_key(TRANSFER_ENCODING)
+}
+
+fn too_large() -> Response {
+    Response::plain(413, "the text is over the limit of 1 MiB\n")
 }
 
 /// Refuses any method but `allowed` with 405. The method filter must follow the path filter, since `Allow` depends on

@@ -57,6 +57,8 @@ impl Stand {
             url,
             public_url: None,
             forward,
+            policy: watch::Sender::default(),
+            tell: Box::new(|_| true),
         };
         let serving = serve(
             listener,
@@ -313,12 +315,16 @@ async fn every_answer_says_how_it_may_be_used() {
         .whole("POST", "/", "Content-Length: 3\r\n\r\nabc")
         .await;
     assert!(head.starts_with("HTTP/1.1 405 "), "{head}");
-    let own = format!(
-        "Origin: http://{}\r\nContent-Length: 3\r\n\r\nabc",
-        stand.address
-    );
-    let (head, _) = stand.whole("POST", "/api/exchanges/1/resend", &own).await;
-    assert!(head.starts_with("HTTP/1.1 413 "), "{head}");
+    for (body, status) in [
+        ("Content-Length: 3\r\n\r\nabc", 400),
+        ("Content-Length: 1048577\r\n\r\nabc", 413),
+        ("Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 413),
+    ] {
+        let own = format!("Origin: http://{}\r\n{body}", stand.address);
+        let (head, _) = stand.whole("POST", "/api/exchanges/1/resend", &own).await;
+        let expected = format!("HTTP/1.1 {status} ");
+        assert!(head.starts_with(&expected), "{head}");
+    }
 }
 
 #[tokio::test]

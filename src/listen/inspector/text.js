@@ -22,6 +22,14 @@ export function humane(ms) {
   return `${Math.floor(whole / 60)} m ${String(whole % 60).padStart(2, "0")} s`;
 }
 
+/** A moment in the browser's time zone, as on the terminal: {date, time, ms, zone}. */
+export function local(moment) {
+  const at = new Date(moment);
+  const shown = new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString();
+  const zone = at.toLocaleTimeString("en", { timeZoneName: "short" }).split(/\s/).at(-1);
+  return { date: shown.slice(0, 10), time: shown.slice(11, 19), ms: shown.slice(19, 23), zone };
+}
+
 /** `1 exchange`, `1 000 exchanges`. */
 export function counted(count, one, many = `${one}s`) {
   return `${String(count).replace(/\B(?=(\d{3})+$)/g, "\u202f")} ${count === 1 ? one : many}`;
@@ -73,10 +81,16 @@ function tokens(text) {
 const MOST_CHARACTERS = 16 * 1024;
 const MOST_LINES = 400;
 
-/** A body as lines of [kind, text]: JSON indented, with its tokens as written; anything else as it is. */
-export function bodyLines(text, asItCame) {
+/** Decodes the escapes of characters that can be shown and are not ASCII, such as `\u092a`. */
+const readable = (raw) => raw.replace(/\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\./g, (escape) => {
+  const text = JSON.parse(`"${escape}"`);
+  return text > "\u007f" && text.isWellFormed() && clean(text) === text ? text : escape;
+});
+
+/** A body as lines of [kind, text]: JSON indented, with its tokens as `write` returns them; anything else as it is. */
+export function bodyLines(text, asItCame, write = readable) {
   const found = asItCame ? null : tokens(text);
-  const lines = found ? jsonLines(found) : plainLines(text);
+  const lines = found ? jsonLines(found, write) : plainLines(text);
   const shown = lines.shown ?? text.length;
   if (shown < text.length) lines.push([["more", `… ${counted(text.length - shown, "character")} more`]]);
   return lines;
@@ -89,7 +103,7 @@ function plainLines(text) {
   return Object.assign(lines.map((line) => [["plain", clean(line.replace(/\r$/, ""))]]), { shown });
 }
 
-function jsonLines(found) {
+function jsonLines(found, write) {
   const lines = [[]];
   let depth = 0;
   let before = "";
@@ -103,7 +117,7 @@ function jsonLines(found) {
     if (raw === "{" || raw === "[") depth += 1;
     // The string before a colon is a key.
     if (raw === ":") lines.at(-1).at(-1)[0] = "key";
-    lines.at(-1).push([kindOf(raw), clean(beginning(raw, MOST_CHARACTERS)) + (raw === ":" ? " " : "")]);
+    lines.at(-1).push([kindOf(raw), clean(beginning(write(raw), MOST_CHARACTERS)) + (raw === ":" ? " " : "")]);
     before = raw;
   }
   return lines;

@@ -243,6 +243,30 @@ check("hostile text in every place stays text: no dialog, no violation, no reque
   return `${all} exchanges`;
 });
 
+check("times are in the browser's zone, and the zone is said", async ({ browser }, listener) => {
+  await listener.post(cdr());
+  const context = await browser.newContext({ timezoneId: "Asia/Kolkata" });
+  const page = await visit(context, listener.inspect);
+  await step(page, 1);
+  await says(page, "#detail", "2022-04-22 17:19:35 GMT+5:30");
+  const moment = await page.locator(".open time").getAttribute("datetime");
+  const wanted = new Date(Date.parse(moment) + 5.5 * 3600 * 1000).toISOString().slice(11, 23);
+  same(await page.locator(".open time").textContent(), wanted, "the time of a row");
+  await context.close();
+});
+
+check("escaped text is readable, and bytes that are no text are named", async ({ context }, listener) => {
+  await listener.post(JSON.stringify(cdr({ custom: "X" })).replace("X", "\\u092c\\u093f \\u202e\\ud800 \\u0041"));
+  await listener.raw(Buffer.concat([Buffer.from("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 256\r\nConnection: close\r\n\r\n"), Buffer.from(upTo(255, 0))]));
+  const page = await visit(context, listener.inspect);
+  await step(page, 2);
+  await says(page, "pre.body", "not text, not shown");
+  await page.locator("[data-do=raw]").click();
+  await says(page, "pre.body", "\\xff");
+  await page.locator('.open[data-n="1"]').click();
+  await says(page, "pre.body", '"बि \\u202e\\ud800 \\u0041"');
+});
+
 check("the page makes visible what the terminal does, of all characters", async ({ context }, listener) => {
   const points = [...upTo(0xd7ff, 0x80), ...upTo(0x1ffff, 0xe000), ...upTo(0xe0fff, 0xe0000)];
   await listener.post(points.map((point) => String.fromCodePoint(point)).join("")).catch(() => {});
@@ -268,7 +292,11 @@ check("nobody else is let in", async (_, listener) => {
     same(await asked(path, {}), 403, `${path} without a token`);
     same(await asked(path, { "x-inspector-token": token.replace(/.$/, (c) => (c === "0" ? "1" : "0")) }), 403, `${path} with another token`);
   }
-  same(await asked("/api/exchanges/1/resend", { origin }, "POST"), 403, "resend without a token");
+  for (const path of ["/api/exchanges/1/resend", "/api/answer"]) {
+    same(await asked(path, { origin }, "POST"), 403, `${path} without a token`);
+    same(await asked(path, known, "POST"), 403, `${path} without an origin`);
+    same(await asked(path, { ...known, origin: "http://evil.test" }, "POST"), 403, `${path} from another origin`);
+  }
   for (const path of ["/", "/page.js", "/api/capture"]) {
     const foreign = [{ host: "evil.test" }, { host: "127.0.0.1" }, { origin: "http://evil.test" }, { origin: "null" },
       { "x-forwarded-for": "1.2.3.4" }, { forwarded: "for=1.2.3.4" }, { "sec-fetch-site": "cross-site" }];
@@ -410,6 +438,49 @@ check("resending shows what the handler answers", async ({ context }, listener, 
   same(seen[1], seen[0], "what it was sent again");
 });
 
+check("a resend is changed first, and the browser sends the change as it was typed", async ({ context }, listener, { handler: { seen } }) => {
+  await listener.post(cdr({ custom: "\\u092c\\u093f" })).catch(() => {});
+  await listener.post("", { method: "GET", target: "/cdr?leg=a&token=s3cret&custom=none" }).catch(() => {});
+  const page = await visit(context, listener.inspect);
+  await step(page, 2);
+  const change = async (n, edit) => {
+    await page.locator(`.open[data-n="${n}"]`).click();
+    await page.getByRole("button", { name: "Edit and send" }).click();
+    const text = page.locator("#editor-text");
+    await text.fill(edit(await text.inputValue()));
+    await page.locator("#editor-do").click();
+    await says(page, ".passed-on", "resent, changed, to");
+    return seen.at(-1);
+  };
+  const posted = await change(1, (text) => text.replace('"missed"', '"मिस्ड <b>"'));
+  same(JSON.parse(posted.body), { ...JSON.parse(seen[0].body), status: "मिस्ड <b>" }, "the changed body");
+  const got = await change(2, (text) => `${text.replace("leg=a", "leg=b")}\nname=ü x`);
+  same(got.target, "/handler?leg=b&token=s3cret&custom=none&name=%C3%BC%20x", "the changed query");
+  same(seen.length, 4, "how often the handler was asked");
+  await page.getByRole("button", { name: "Edit and send" }).click();
+  await page.keyboard.press("Escape");
+  same(seen.length, 4, "how often the handler was asked after Escape");
+});
+
+check("the answer is changed on the page, and every page shows it", async ({ context }, listener) => {
+  const page = await visit(context, listener.inspect);
+  const other = await visit(await context.browser().newContext(), listener.inspect);
+  await says(page, "#answer", "200 got it");
+  await page.locator("#answer").click();
+  await page.locator("#editor-status").fill("503");
+  await page.locator("#editor-text").fill("busy <b>");
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  for (const one of [page, other]) await says(one, "#answer", "503 busy <b>");
+  same(await ask(listener.url, { method: "POST" }, "{}").then(({ status, text }) => [status, text]), [503, "busy <b>"], "the answer");
+  await page.locator("#answer").click();
+  await page.locator("#editor-status").fill("99");
+  await page.locator("#editor-do").click();
+  await says(page, "#toast", "expected a status from 200 to 599");
+  await says(page, "#answer", "503");
+  await other.context().close();
+});
+
 check("the capture and a body are downloaded as they are", async ({ context }, listener) => {
   const body = JSON.stringify(cdr({ custom: "ü<script>" }));
   await listener.post(body);
@@ -477,7 +548,8 @@ check("no accessibility findings, light and dark, wide and at 360 px, and nothin
     ["an exchange", async (page) => page.locator(".open").first().click()],
     ["a comparison", async (page) => { await page.keyboard.press("d"); await page.keyboard.press("j"); await page.keyboard.press("d"); await says(page, "#detail h2", " and "); }],
     ["the list", async (page) => { await page.keyboard.press("Escape"); await page.locator("#search").fill("rang"); await says(page, "#count", " of "); }],
-    ["the keys", async (page) => page.locator("#keys").evaluate((dialog) => dialog.showModal())],
+    ["the editor", async (page) => page.locator("#answer").click()],
+    ["the keys", async (page) => { await page.keyboard.press("Escape"); await page.locator("#keys").evaluate((dialog) => dialog.showModal()); }],
   ];
   let looked = 0;
   for (const views of [empty, full]) {
@@ -525,7 +597,7 @@ async function all() {
   for (const { name, run } of checks.filter((one) => one.name.includes(option("--only") ?? ""))) {
     troubles = [];
     const context = await browser.newContext({ viewport: { width: 1280, height: 860 } });
-    const answering = name.startsWith("resending") ? await handler(500, "TypeError: boom\n") : null;
+    const answering = /^(resending|a resend)/.test(name) ? await handler(500, "TypeError: boom\n") : null;
     const listener = await Listener.start(program, ...answering ? ["--forward-to", answering.url] : []);
     try {
       const detail = await run({ browser, context }, listener, { handler: answering });

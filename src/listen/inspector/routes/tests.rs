@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
@@ -25,6 +25,8 @@ fn inspected() -> (BoxedFilter<(warp::reply::Response,)>, Token) {
             url: "http://127.0.0.1:8237".to_owned(),
             public_url: None,
             forward: None,
+            policy: watch::Sender::default(),
+            tell: Box::new(|_| true),
         },
         history: Arc::new(history),
         streams: Arc::new(Semaphore::new(MAX_STREAMS)),
@@ -75,6 +77,7 @@ fn what_holds_nothing_needs_no_token_and_everything_else_does() {
         "/api/exchanges/12/body",
         "/api/exchanges/12/curl",
         "/api/exchanges/12/resend",
+        "/api/answer",
         "/favicon.ico",
         "/page.html",
         "//",
