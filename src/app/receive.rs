@@ -102,11 +102,10 @@ async fn listen_until_stopped(
             .then(|| options.policy.borrow().seed),
     };
     let closing = CancellationToken::new();
-    let open = |inspector| {
+    let page = prepared.inspector.map(|inspector| {
         let output = output.clone();
         serve_page(inspector, &options, address, clock, output, closing.clone())
-    };
-    let page = prepared.inspector.map(open);
+    });
     // With a command, `--timeout` and `--settle` apply to the command instead of the listener.
     let has_command = children.command.is_some();
     let timeout = options.timeout.take_if(|_| has_command);

@@ -219,8 +219,8 @@ impl Inspector {
     }
 
     /// Changes the answer to valid requests.
-    fn answer(self: Arc<Self>, body: Bytes) -> Result<Response, Response> {
-        let NewAnswer { status, body } = read(&body)?;
+    fn answer(self: Arc<Self>, body: &Bytes) -> Result<Response, Response> {
+        let NewAnswer { status, body } = read(body)?;
         let status = parse::status(&status).map_err(|why| Response::plain(400, why + "\n"))?;
         let note = format!("answering {status} {}", beginning(&body, 60));
         self.about.policy.send_modify(|policy| {

@@ -53,8 +53,9 @@ static PLAIN_CODINGS: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"(?i)^(?:[\s,]|identity|chunked|7bit|8bit)*$"));
 /// Matches a body that is in base64, or that has a part in base64 or quoted-printable.
 static ENCODED: LazyLock<Regex> = LazyLock::new(|| {
+    // `eyJ`, `ewo` and `W3s` are the base64 of `{"`, of `{` with a line feed, and of `[{`.
     pattern(
-        r"(?i)content-transfer-encoding:\s*(?:base64|quoted-printable)|;base64,|^[a-z0-9+/_\r\n-]{24,}=*\s*$",
+        r"(?i:content-transfer-encoding:\s*(?:base64|quoted-printable)|;base64,)|^\s*(?:eyJ|ewo|W3s)[0-9A-Za-z+/_\s-]*=*\s*$",
     )
 });
 
@@ -232,7 +233,7 @@ impl Redactor {
         for secret in secrets(&decoded.text) {
             out += &self.numbers(decoded, at..secret.start, known);
             // A number without quotes may be a JSON number.
-            let is_number = decoded.text[secret.clone()].chars().all(|c| is_digit(c));
+            let is_number = decoded.text[secret.clone()].chars().all(is_digit);
             out += if is_number { "0" } else { secret::MASK };
             at = secret.end;
         }
@@ -332,25 +333,22 @@ fn secrets(text: &str) -> impl Iterator<Item = Range<usize>> {
         let start = value.find(|c| !" \t\r\n\\[".contains(c))?;
         let (space, value) = value.split_at(start);
         let quote = value.chars().next().filter(|c| "\"'".contains(*c));
-        let (start, length) = match quote {
-            Some(quote) => {
-                let is_escaped = |at: usize| value[..at].ends_with('\\');
-                let is_inner = space.ends_with('\\');
-                let mut quotes = value[1..].match_indices(quote);
-                let close = quotes.find(|(at, _)| is_escaped(at + 1) == is_inner);
-                let length = close.map(|(at, _)| at - usize::from(is_inner));
-                (start + 1, length.unwrap_or(value.len() - 1))
-            }
-            None => {
-                let is_form = before.ends_with('=');
-                let ends = if is_form {
-                    "\"'\r\n&;<"
-                } else {
-                    "\"'\\\r\n\t ,;&{}[]<>"
-                };
-                let length = value.find(|c| ends.contains(c));
-                (start, length.unwrap_or(value.len()))
-            }
+        let (start, length) = if let Some(quote) = quote {
+            let is_escaped = |at: usize| value[..at].ends_with('\\');
+            let is_inner = space.ends_with('\\');
+            let mut quotes = value[1..].match_indices(quote);
+            let close = quotes.find(|(at, _)| is_escaped(at + 1) == is_inner);
+            let length = close.map(|(at, _)| at - usize::from(is_inner));
+            (start + 1, length.unwrap_or(value.len() - 1))
+        } else {
+            let is_form = before.ends_with('=');
+            let ends = if is_form {
+                "\"'\r\n&;<"
+            } else {
+                "\"'\\\r\n\t ,;&{}[]<>"
+            };
+            let length = value.find(|c| ends.contains(c));
+            (start, length.unwrap_or(value.len()))
         };
         end = at + start + length;
         (length > 0).then(|| at + start..end)

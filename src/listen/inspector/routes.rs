@@ -99,7 +99,7 @@ pub(super) fn routes(inspector: &Arc<Inspector>) -> Route {
     let resend = exchange.and(path!("resend")).and(post.clone()).boxed();
     let resend = route(resend.then(Inspector::resend));
     let answer = shared().and(path!("api" / "answer")).and(post).boxed();
-    let answer = route(answer.map(Inspector::answer));
+    let answer = route(answer.map(|inspector, body| Inspector::answer(inspector, &body)));
 
     let api = [capture, body, curl, resend, answer]
         .into_iter()
