@@ -13,7 +13,7 @@ export async function picture(program, file) {
   const page = await browser.newPage({ viewport: { width: 1280, height: 800 }, colorScheme: "light", reducedMotion: "reduce" });
   await page.goto(listener.inspect);
   await page.locator('.open[data-n="4"]').click();
-  await page.locator("#detail .body").waitFor();
+  await page.locator("#detail .body").last().waitFor();
   await page.screenshot({ path: file });
   await browser.close();
   await listener.stop();
