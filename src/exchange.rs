@@ -60,7 +60,7 @@ pub struct Answer {
     /// The status of the answer; absent if the sender got no HTTP response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// The injected fault: `status`, `reset`, `empty`, `hang`, `slow` or `garbage`.
+    /// The injected fault, as `--fault` names it without a status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

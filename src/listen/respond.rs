@@ -1,7 +1,7 @@
 //! Judges a request and decides the answer, without I/O.
 //!
-//! [`judge`](crate::cdr::judge) makes the remarks on the payload, this module those on the request: method, content type,
-//! framing, time of arrival.
+//! [`judge`](crate::cdr::judge) makes the remarks on the payload, this module those on the request: method, content type
+//! and framing.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::LazyLock;
