@@ -65,7 +65,8 @@ class Run:
             ending = self.locust("master", *most)
         code = ending.wait(DEADLINE)
         if code != 0:
-            raise RuntimeError(f"Locust ended with {code}: {self.said('master.out')}\n{self.said('master.err')}")
+            said = "\n".join(self.said(log.name) for log in sorted(self.folder.glob("*.err")))
+            raise RuntimeError(f"Locust ended with {code}: {said}")
         for process in self.started:
             process.wait(DEADLINE)
         return wanted, listener.returncode
