@@ -24,7 +24,7 @@ SEED = "7"
 
 
 def judged(program, handler):
-    """The red cases, the skipped ones by reason, and how long it took."""
+    """The red cases with their answers, the skipped ones by reason, and how long it took."""
     running = Running(handler)
     try:
         url = f"http://127.0.0.1:{running.port}{handler.get('target', PATH)}"
@@ -38,7 +38,7 @@ def judged(program, handler):
     if not records or records[-1]["type"] != "summary":
         raise RuntimeError(f"no summary; {done.stderr.strip()[-300:]}")
     cases = [record for record in records if record["type"] == "case"]
-    red = [case["name"] for case in cases if not case["ok"] and "skipped" not in case]
+    red = {case["name"]: case.get("got") for case in cases if not case["ok"] and "skipped" not in case}
     reasons = {}
     for case in cases:
         if "skipped" in case:
@@ -51,7 +51,7 @@ def judged(program, handler):
 def complaints(handler, red):
     """What is red and should not be, and the other way round."""
     expected = set(handler["red"])
-    return ([f"{name} is red" for name in red if name not in expected]
+    return ([f"{name} is red: {got}" for name, got in red.items() if name not in expected]
             + [f"{name} is not red" for name in handler["red"] if name not in red])
 
 
@@ -70,7 +70,7 @@ def main():
         if absent[handler["runtime"]]:
             raise Skipped(absent[handler["runtime"]])
         red, reasons, took = judged(arguments.program, handler)
-        shown = f"\n    red: {json.dumps(red)}" + "".join(f"\n    {n} skipped: {why}" for why, n in reasons.items())
+        shown = f"\n    red: {json.dumps(list(red))}" + "".join(f"\n    {n} skipped: {why}" for why, n in reasons.items())
         text = f"{len(red)} red, {took:.1f} s{shown if arguments.show else ''}"
         wrong = complaints(handler, red)
         if wrong:
