@@ -20,7 +20,6 @@ use crate::cli::{self, Invocation, generate};
 use crate::error::{Error, Exit, Stop};
 use crate::output::options::Renderer;
 use crate::output::queue::{self, OutputQueue, StreamState};
-
 use crate::output::{OutputOptions, Repeat, Show, catalogue};
 use crate::process;
 use crate::send::plan::Methods;

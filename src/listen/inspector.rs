@@ -314,15 +314,13 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Response> {
 /// received value.
 fn edited(request: &Request, text: String) -> Result<Request, Response> {
     let Request {
-        method, headers, ..
+        method,
+        target,
+        headers,
+        ..
     } = request;
     if method != "GET" {
-        return Ok(Request::new(
-            method,
-            &*request.target,
-            headers.clone(),
-            text,
-        ));
+        return Ok(Request::new(method, &**target, headers.clone(), text));
     }
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         let why = "a query has neither spaces nor characters outside ASCII: percent-encode them\n";
@@ -335,12 +333,8 @@ fn edited(request: &Request, text: String) -> Result<Request, Response> {
     });
     let pairs = pairs.collect::<Vec<_>>();
     let target = format!("{}?{}", request.path(), pairs.join("&"));
-    Ok(Request::new(
-        method,
-        target,
-        headers.clone(),
-        request.body.0.clone(),
-    ))
+    let body = request.body.0.clone();
+    Ok(Request::new(method, target, headers.clone(), body))
 }
 
 fn busy(text: String) -> Response {

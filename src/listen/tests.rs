@@ -291,6 +291,12 @@ struct Handled {
     pipeline: Arc<Pipeline>,
 }
 
+impl Handled {
+    fn exchanges(&self) -> u64 {
+        self.pipeline.recorder.finish(Ending::Interrupted).exchanges
+    }
+}
+
 async fn handled(error: Option<RequestError>) -> Handled {
     let clock = Clock::start();
     let tell = Box::new(|_| true);
@@ -318,26 +324,12 @@ async fn a_request_is_recorded_even_if_its_connection_breaks_meanwhile() {
     assert_eq!(handled.reply, None);
     handled.pipeline.tasks.close();
     handled.pipeline.tasks.wait().await;
-    assert_eq!(
-        handled
-            .pipeline
-            .recorder
-            .finish(Ending::Interrupted)
-            .exchanges,
-        1
-    );
+    assert_eq!(handled.exchanges(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_malformed_request_is_not_delayed() {
     let handled = handled(Some(RequestError::Malformed("why".to_owned()))).await;
     assert!(handled.reply.is_some());
-    assert_eq!(
-        handled
-            .pipeline
-            .recorder
-            .finish(Ending::Interrupted)
-            .exchanges,
-        1
-    );
+    assert_eq!(handled.exchanges(), 1);
 }
