@@ -8,7 +8,7 @@ use regex_lite::{Captures, Regex};
 use serde_json::Value;
 
 use crate::net::{Failure, FailureKind as Kind, Phase, Response, header};
-use crate::untrusted::{beginning, clean};
+use crate::untrusted::{beginning, clean, pattern};
 
 /// At most this many characters of a line are shown.
 const MAX_CHARS: usize = 160;
@@ -23,13 +23,9 @@ const MAX_ERRORS: usize = 3;
 #[rustfmt::skip]
 pub(super) const MESSAGES: [&str; 8] = ["exception", "detail", "details", "message", "msg", "error", "errors", "reason"];
 
-fn regex(pattern: &str) -> Regex {
-    Regex::new(pattern).unwrap_or_else(|error| unreachable!("{error}"))
-}
-
 /// An exception's name and message, as Python, JavaScript, PHP, Ruby and Java write them.
 static EXCEPTION: LazyLock<Regex> = LazyLock::new(|| {
-    regex(
+    pattern(
         r"^(?:PHP )?(?:(?:[\w.$:\\]*(?:Error|Exception|Invalid\w+|DoesNotExist|DisallowedHost))|Fatal error|Parse error): \S",
     )
 });
@@ -37,26 +33,26 @@ static EXCEPTION: LazyLock<Regex> = LazyLock::new(|| {
 /// The heading of an error page that names an exception and a place; the next block is the message (Django, Sinatra,
 /// Rails, Phoenix, Spring).
 static HEADING: LazyLock<Regex> = LazyLock::new(|| {
-    regex(
+    pattern(
         r"^(?:([\w.:]+) (?:at (?:[A-Z]+ )?/\S*|in [\w:]+#\w+)|(Routing Error)|There was an unexpected error \(type=([^,]+), status=\d+\)\.)$",
     )
 });
 
 static INVISIBLE: LazyLock<Regex> = LazyLock::new(|| {
-    regex(r"(?is)<!--.*?-->|<script\b.*?</script>|<style\b.*?</style>|<title\b.*?</title>")
+    pattern(r"(?is)<!--.*?-->|<script\b.*?</script>|<style\b.*?</style>|<title\b.*?</title>")
 });
-static TITLE: LazyLock<Regex> = LazyLock::new(|| regex(r"(?is)<title[^>]*>(.*?)</title>"));
+static TITLE: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?is)<title[^>]*>(.*?)</title>"));
 static BLOCK_TAG: LazyLock<Regex> = LazyLock::new(|| {
-    regex(
+    pattern(
         r"(?i)</?(?:p|h[1-6]|div|pre|br|li|ul|tr|td|th|table|body|html|head|header|section|blockquote)\b[^>]*>",
     )
 });
 static CELL_END: LazyLock<Regex> =
-    LazyLock::new(|| regex(r"(?i)</(?:t[dh]|dt)>\s*<(?:t[dh]|dd)\b[^>]*>"));
+    LazyLock::new(|| pattern(r"(?i)</(?:t[dh]|dt)>\s*<(?:t[dh]|dd)\b[^>]*>"));
 static ROW_END: LazyLock<Regex> =
-    LazyLock::new(|| regex(r"(?i)</(?:tr|dd|li|table|[du]l|h[1-6])>"));
-static TAG: LazyLock<Regex> = LazyLock::new(|| regex(r"(?s)<[/a-zA-Z!][^>]*>"));
-static ENTITY: LazyLock<Regex> = LazyLock::new(|| regex(r"&(#[xX]?[0-9a-fA-F]+|[a-zA-Z]+);"));
+    LazyLock::new(|| pattern(r"(?i)</(?:tr|dd|li|table|[du]l|h[1-6])>"));
+static TAG: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?s)<[/a-zA-Z!][^>]*>"));
+static ENTITY: LazyLock<Regex> = LazyLock::new(|| pattern(r"&(#[xX]?[0-9a-fA-F]+|[a-zA-Z]+);"));
 
 /// Returns the line of a response body that matters, safe for a terminal; `None` for a body without text.
 pub fn reply_line(response: &Response) -> Option<String> {

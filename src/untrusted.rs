@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use regex_lite::Regex;
 use serde::Serialize;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -24,6 +25,15 @@ impl Untrusted {
     pub fn cleaned(&self) -> String {
         clean(&self.0)
     }
+}
+
+/// Compiles a pattern of the program's own.
+///
+/// # Panics
+///
+/// If the pattern is invalid.
+pub(crate) fn pattern(pattern: &str) -> Regex {
+    Regex::new(pattern).expect("a valid pattern")
 }
 
 /// `clean` escapes each character that could disturb a terminal as `\u{…}`; other characters do not change.

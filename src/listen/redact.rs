@@ -21,6 +21,7 @@ use serde_json::{Map, Value};
 use crate::exchange::{CapturedRequest, Exchange};
 use crate::net::secret::{self, is_secret_name, masked_request};
 use crate::net::{Body, Request, header};
+use crate::untrusted::pattern;
 use decode::{Decoded, Form};
 use numbers::{APP, Known, NUMBER, Pseudonyms, fields};
 
@@ -58,10 +59,6 @@ static ENCODED: LazyLock<Regex> = LazyLock::new(|| {
         r"(?i:content-transfer-encoding:\s*(?:base64|quoted-printable)|;base64,)|^\s*(?:eyJ|ewo|W3s)[0-9A-Za-z+/_\s-]*=*\s*$",
     )
 });
-
-fn pattern(pattern: &str) -> Regex {
-    Regex::new(pattern).expect("a valid pattern")
-}
 
 /// A `Redactor` holds the pseudonyms of one capture file. A clone that redacts the same exchanges gives the same
 /// pseudonyms.

@@ -16,7 +16,7 @@ use crate::cdr::schema::{self, Kind};
 use crate::net::query::{self, Decoded};
 use crate::net::{Header, Request, Response, header};
 use crate::seed::Seed;
-use crate::untrusted::beginning;
+use crate::untrusted::{beginning, pattern};
 
 const ALLOWED: &str = "GET, POST, HEAD, OPTIONS";
 
@@ -155,10 +155,6 @@ static PROBE_AGENT: LazyLock<Regex> = LazyLock::new(|| {
         | Blackbox\ Exporter | check_http | AlwaysOn | zabbix | WhatsApp | facebookexternalhit",
     )
 });
-
-fn pattern(pattern: &str) -> Regex {
-    Regex::new(pattern).expect("a valid pattern")
-}
 
 /// Returns whether a request is a health check or a browser's request for an icon, and so no webhook.
 pub(crate) fn is_probe(request: &Request) -> bool {

@@ -10,7 +10,7 @@ use regex_lite::{Captures, Regex};
 use super::text::{Role, Theme};
 use crate::json::{self, Kind};
 use crate::reply::MESSAGES;
-use crate::untrusted::{clean, disturbs, is_plain};
+use crate::untrusted::{clean, disturbs, is_plain, pattern};
 
 /// Of a body, at most 4 KiB and 100 lines are shown; the remaining bytes or lines are counted.
 const MAX_BYTES: usize = 4 * 1024;
@@ -117,10 +117,7 @@ fn json_lines(body: &[u8], theme: Theme) -> Option<Vec<String>> {
 /// a JSON object, as `custom` does.
 fn readable(raw: &str) -> Cow<'_, str> {
     static ESCAPE: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(
-            r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\.",
-        )
-        .unwrap_or_else(|error| unreachable!("{error}"))
+        pattern(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\.")
     });
     if !raw.contains("\\u") {
         return raw.into();

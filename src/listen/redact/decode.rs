@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use regex_lite::Regex;
 
 use super::numbers::NUMBER;
-use super::pattern;
+use crate::untrusted::pattern;
 
 /// `OTHER` stands in [`Decoded::text`] for a character without ASCII equivalent, and for an escaped letter, since an
 /// escape ends a word.

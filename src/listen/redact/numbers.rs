@@ -9,7 +9,8 @@ use std::sync::LazyLock;
 use regex_lite::Regex;
 
 use super::decode::{Decoded, PLUS_OR_SPACE};
-use super::{SHORTEST_ALONE, SHORTEST_CUT, TIME, digits, pattern};
+use super::{SHORTEST_ALONE, SHORTEST_CUT, TIME, digits};
+use crate::untrusted::pattern;
 
 /// E.164 allows at most 15 digits in a telephone number.
 const LONGEST_NUMBER: usize = 15;
