@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, verify_server_name};
-use rustls::crypto::{
-    WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
-};
+use rustls::crypto::{self, WebPkiSupportedAlgorithms, ring};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
@@ -63,13 +61,9 @@ pub fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, (usize, S
     let read = |(at, _): (usize, &str)| {
         let certificate = CertificateDer::from_pem_slice(&pem.as_bytes()[at..]).ok();
         let is_valid = |der: &CertificateDer<'_>| ParsedCertificate::try_from(der).is_ok();
-        certificate.filter(is_valid).ok_or_else(|| {
-            let line = pem[..at].matches('\n').count() + 1;
-            (
-                line,
-                "this certificate is damaged: copy the file again".to_owned(),
-            )
-        })
+        let line = pem[..at].matches('\n').count() + 1;
+        let what = "this certificate is damaged: copy the file again";
+        (certificate.filter(is_valid)).ok_or_else(|| (line, what.to_owned()))
     };
     certificates.into_iter().map(read).collect()
 }
@@ -113,33 +107,31 @@ impl ServerCertVerifier for CertificateVerifier {
         let Some((system, named)) = &self.trusted else {
             return Ok(ServerCertVerified::assertion());
         };
-        match system.verify_server_cert(certificate, intermediates, host, ocsp, now) {
-            Err(rustls::Error::InvalidCertificate(error)) => {
-                // A self-signed CA, the kind that `openssl req -x509` makes, is refused after the dates are checked and
-                // before the issuer is, and only the error's text identifies the case.
-                let is_self_signed = matches!(error, CertificateError::Other(_))
-                    && format!("{error:?}").contains("CaUsedAsEndEntity");
-                if is_self_signed && named.contains(certificate) {
-                    verify_server_name(&ParsedCertificate::try_from(certificate)?, host)?;
-                    return Ok(ServerCertVerified::assertion());
-                }
-                // `BadSignature`: another authority has the name of the issuer.
-                let is_unknown = matches!(
-                    error,
-                    CertificateError::UnknownIssuer | CertificateError::BadSignature
-                );
-                if is_self_signed || is_unknown {
-                    let has_named = !named.is_empty();
-                    let cause = NotTrusted {
-                        is_self_signed,
-                        has_named,
-                    };
-                    return Err(CertificateError::Other(OtherError(Arc::new(cause))).into());
-                }
-                Err(error.into())
-            }
-            verified => verified,
+        let error = match system.verify_server_cert(certificate, intermediates, host, ocsp, now) {
+            Err(rustls::Error::InvalidCertificate(error)) => error,
+            verified => return verified,
+        };
+        // A self-signed CA, the kind that `openssl req -x509` makes, is refused after the dates are checked and before
+        // the issuer is, and only the error's text identifies the case.
+        let is_self_signed = matches!(error, CertificateError::Other(_))
+            && format!("{error:?}").contains("CaUsedAsEndEntity");
+        if is_self_signed && named.contains(certificate) {
+            verify_server_name(&ParsedCertificate::try_from(certificate)?, host)?;
+            return Ok(ServerCertVerified::assertion());
         }
+        // `BadSignature`: another authority has the name of the issuer.
+        let is_unknown = matches!(
+            error,
+            CertificateError::UnknownIssuer | CertificateError::BadSignature
+        );
+        if !is_self_signed && !is_unknown {
+            return Err(error.into());
+        }
+        let cause = NotTrusted {
+            is_self_signed,
+            has_named: !named.is_empty(),
+        };
+        Err(CertificateError::Other(OtherError(Arc::new(cause))).into())
     }
 
     fn verify_tls12_signature(
@@ -148,7 +140,7 @@ impl ServerCertVerifier for CertificateVerifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.algorithms)
+        crypto::verify_tls12_signature(message, certificate, signed, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -157,7 +149,7 @@ impl ServerCertVerifier for CertificateVerifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.algorithms)
+        crypto::verify_tls13_signature(message, certificate, signed, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -60,11 +60,8 @@ pub fn report(run: &Run, summary: &Summary) -> String {
     let cdrs = plural(summary.cdrs, "CDR");
     let _ = writeln!(out, "listened   {}", run.url);
     let _ = writeln!(out, "from       {}", run.began.to_second());
-    let _ = writeln!(
-        out,
-        "to         {} ({lasted}, {how})",
-        run.ended.to_second()
-    );
+    let ended = run.ended.to_second();
+    let _ = writeln!(out, "to         {ended} ({lasted}, {how})");
     let _ = writeln!(out, "received   {requests} with {cdrs}");
     let _ = writeln!(out, "faults     {}", run.faults);
     if let Some(seed) = run.seed {
@@ -118,8 +115,9 @@ fn findings(report: &Report, most: usize, theme: Theme) -> String {
 
 fn listed(history: &RetryHistory, theme: Theme) -> String {
     let method = clean(&history.method);
-    let leg = history.leg.map(|leg| format!(", leg {leg}"));
-    let leg = leg.unwrap_or_default();
+    let leg = history
+        .leg
+        .map_or_else(String::new, |leg| format!(", leg {leg}"));
     let name = match (&history.path, &history.cmiuuid) {
         (Some(path), _) => format!("{method} {}", clean(path)),
         (None, Some(id)) => format!("{}{leg}, by {method}", clean(id)),

@@ -6,6 +6,7 @@ mod summary;
 pub use summary::{Layout, summary};
 
 use std::fmt::Write as _;
+use std::mem::take;
 
 use super::body;
 use super::received::header_line;
@@ -59,20 +60,14 @@ impl CaseLines {
 
     /// Returns the line of the family whose cases have run, unless `verbose`.
     fn rest(&mut self, theme: Theme, verbose: bool) -> String {
-        let (ok, failed) = (
-            std::mem::take(&mut self.ok),
-            std::mem::take(&mut self.failed),
-        );
-        let Some(family) = self.family.filter(|_| !verbose && ok + failed > 0) else {
+        let (ok, failed) = (take(&mut self.ok), take(&mut self.failed));
+        let all = ok + failed;
+        let Some(family) = self.family.filter(|_| !verbose && all > 0) else {
             return String::new();
         };
         let (role, mark, result) = match failed {
             0 => (Role::Good, "✓", format!("{ok} held")),
-            _ => (
-                Role::Bad,
-                "✗",
-                format!("{failed} of {} failed", ok + failed),
-            ),
+            _ => (Role::Bad, "✗", format!("{failed} of {all} failed")),
         };
         format!(
             "{} {:<FAMILIES$} {} {}\n",
@@ -105,10 +100,8 @@ fn line(record: &CaseRecord, theme: Theme) -> String {
     } else {
         (Role::Bad, "✗", theme.paint(Role::Strong, &name))
     };
-    let (mark, got) = (
-        theme.paint(role, mark),
-        theme.paint(role, &clean(&record.got)),
-    );
+    let mark = theme.paint(role, mark);
+    let got = theme.paint(role, &clean(&record.got));
     format!("{mark} {name} {got} {took}\n")
 }
 
@@ -155,10 +148,8 @@ fn words(reply: &Reply) -> String {
         (None, None) => "no reply".to_owned(),
     };
     let line = reply.line.as_deref().unwrap_or_default();
-    let line = match line.strip_prefix(&first) {
-        Some(rest) => rest.trim_start_matches([':', ' ']),
-        None => line,
-    };
+    let rest = line.strip_prefix(&first);
+    let line = rest.map_or(line, |rest| rest.trim_start_matches([':', ' ']));
     if line.is_empty() || STANDARD.iter().any(|text| line.starts_with(text)) {
         return first;
     }

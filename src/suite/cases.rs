@@ -12,7 +12,7 @@ use wildmatch::WildMatch;
 use super::{Case, CaseDelivery, CaseMethod, CasePayload, Family};
 use crate::cdr::scenarios::CallIds;
 use crate::cdr::{Fields, Grade, Shape};
-use crate::send::plan::Methods;
+use crate::send::Methods;
 
 /// The two probes run first, and show whether the handler accepts a good CDR by POST and by GET.
 pub const PROBES: [&Case; 2] = [&accepts::CASES[0], &accepts::CASES[1]];
@@ -40,37 +40,27 @@ const fn live(scenario: &'static str) -> CasePayload {
     CasePayload::Scenario(scenario, Shape::Live, CallIds::Shared)
 }
 
+type Text = &'static str;
+
 impl Family {
-    const fn post(
-        self,
-        name: &'static str,
-        grade: Grade,
-        payload: CasePayload,
-        why: &'static str,
-    ) -> Case {
+    const fn post(self, name: Text, grade: Grade, payload: CasePayload, why: Text) -> Case {
         let method = CaseMethod::Post;
         self.case(name, grade, method, payload, CaseDelivery::InOrder, why)
     }
 
-    const fn get(
-        self,
-        name: &'static str,
-        grade: Grade,
-        payload: CasePayload,
-        why: &'static str,
-    ) -> Case {
+    const fn get(self, name: Text, grade: Grade, payload: CasePayload, why: Text) -> Case {
         let method = CaseMethod::Get;
         self.case(name, grade, method, payload, CaseDelivery::InOrder, why)
     }
 
     pub(super) const fn case(
         self,
-        name: &'static str,
+        name: Text,
         grade: Grade,
         method: CaseMethod,
         payload: CasePayload,
         delivery: CaseDelivery,
-        why: &'static str,
+        why: Text,
     ) -> Case {
         Case {
             name,
