@@ -62,6 +62,33 @@ fn completions(shell: Shell) -> String {
     String::from_utf8_lossy(&script).into_owned()
 }
 
+/// The other environment variables that the program and its child processes have.
+const VARIABLES: &str = "
+TELECMI_CDR_URL, TELECMI_CDR_PUBLIC_URL
+    set for the command of listen -- CMD: the listener's URL,
+    and the URL of the tunnel or of --public-url
+TELECMI_CDR_URL, PORT
+    set for the command of send --suite -- CMD: the URL and
+    the port of the handler
+CDR_CMIUUID, CDR_REQUEST_ID, CDR_CALL_ID, CDR_USER, CDR_TO
+    set for the command of --read-back-cmd: the CDR's values
+HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY
+    the proxy of send; never used for this machine
+NO_COLOR, CLICOLOR_FORCE, CLICOLOR, TERM
+    decide on colours, unless --color is given
+COLUMNS
+    the width of the suite's report, without a terminal
+BORE_SERVER
+    the server of listen --tunnel bore
+SSL_CERT_FILE, SSL_CERT_DIR
+    the system's root certificates, on Linux";
+
+const FILES: &str = "\
+No configuration file is read, and only files that a flag
+names are written: --output, --junit, --save, --report and
+--ready-file. The files of --save and --report, which name
+callers, are created with mode 0600.";
+
 /// The manual page telecmi-cdr(1) covers both subcommands, instead of clap_mangen's page for each.
 fn manual() -> String {
     let mut command = super::command();
@@ -95,7 +122,7 @@ fn manual() -> String {
         let options = String::from_utf8_lossy(&options).replace(".SH ", ".SS ");
         page.extend(options.into_bytes());
     }
-    for (title, lines) in help::sections() {
+    for (title, lines) in sections() {
         let mut section = Roff::new();
         section.control("SH", [title]).control("nf", []);
         for line in lines.lines() {
@@ -104,6 +131,21 @@ fn manual() -> String {
         let _ = section.control("fi", []).to_writer(&mut page);
     }
     plain(&String::from_utf8_lossy(&page))
+}
+
+/// The sections of the manual page after the flags.
+fn sections() -> [(&'static str, String); 4] {
+    let examples = [&help::SEND, &help::LISTEN].map(|page| page.examples.trim_start());
+    let codes = |mode: &str, page: &help::Page| page.end.replace("Exit codes:", mode);
+    [
+        ("EXAMPLES", examples.join("\n\n")),
+        (
+            "EXIT STATUS",
+            codes("send", &help::SEND) + "\n\n" + &codes("listen", &help::LISTEN),
+        ),
+        ("ENVIRONMENT", format!("{}\n{VARIABLES}", help::ENVIRONMENT)),
+        ("FILES", FILES.to_owned()),
+    ]
 }
 
 /// Strict man page parsers warn about a `.br` next to an empty line or `.sp`, as clap_mangen writes it.

@@ -12,8 +12,8 @@ pub const TEMPLATE: &str =
 
 pub struct Page {
     /// The examples of a help text: pairs of lines, a command and its indented description.
-    examples: &'static str,
-    end: &'static str,
+    pub examples: &'static str,
+    pub end: &'static str,
 }
 
 pub const PROGRAM: Page = Page {
@@ -93,48 +93,6 @@ Exit codes:
 pub const ENVIRONMENT: &str = "\
 Each flag can also be set by an environment variable, such
 as TELECMI_CDR_PORT for --port. A flag overrides it.";
-
-/// The other environment variables that the program and its child processes have.
-const VARIABLES: &str = "
-TELECMI_CDR_URL, TELECMI_CDR_PUBLIC_URL
-    set for the command of listen -- CMD: the listener's URL,
-    and the URL of the tunnel or of --public-url
-TELECMI_CDR_URL, PORT
-    set for the command of send --suite -- CMD: the URL and
-    the port of the handler
-CDR_CMIUUID, CDR_REQUEST_ID, CDR_CALL_ID, CDR_USER, CDR_TO
-    set for the command of --read-back-cmd: the CDR's values
-HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY
-    the proxy of send; never used for this machine
-NO_COLOR, CLICOLOR_FORCE, CLICOLOR, TERM
-    decide on colours, unless --color is given
-COLUMNS
-    the width of the suite's report, without a terminal
-BORE_SERVER
-    the server of listen --tunnel bore
-SSL_CERT_FILE, SSL_CERT_DIR
-    the system's root certificates, on Linux";
-
-const FILES: &str = "\
-No configuration file is read, and only files that a flag
-names are written: --output, --junit, --save, --report and
---ready-file. The files of --save and --report, which name
-callers, are created with mode 0600.";
-
-/// The sections of the manual page after the flags.
-pub fn sections() -> [(&'static str, String); 4] {
-    let examples = [&SEND, &LISTEN].map(|page| page.examples.trim_start());
-    let codes = |mode: &str, page: &Page| page.end.replace("Exit codes:", mode);
-    [
-        ("EXAMPLES", examples.join("\n\n")),
-        (
-            "EXIT STATUS",
-            codes("send", &SEND) + "\n\n" + &codes("listen", &LISTEN),
-        ),
-        ("ENVIRONMENT", format!("{ENVIRONMENT}\n{VARIABLES}")),
-        ("FILES", FILES.to_owned()),
-    ]
-}
 
 const HEADING: Style = Style::new().bold().underline();
 const LITERAL: Style = Style::new().bold();
