@@ -3,10 +3,17 @@
 //! The inspector refuses requests through a tunnel, requests of other sites in the same browser under any host name
 //! (DNS rebinding), and requests of other programs and users of this machine, which lack the token.
 
+use std::future::ready;
 use std::io;
+use std::sync::Arc;
 
+use warp::Filter;
+use warp::filters::BoxedFilter;
 use warp::http::{HeaderMap, HeaderValue};
+use warp::reject::{Reject, custom};
 
+use super::Inspector;
+use crate::net::Response;
 use crate::seed;
 
 /// The token has a header of its own, since browsers add no custom header to a navigation or a form.
@@ -72,6 +79,31 @@ pub(super) fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a HeaderV
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
     values.next().is_none().then_some(value)
+}
+
+#[derive(Debug)]
+pub(super) struct Refusal(pub(super) Response);
+
+impl Reject for Refusal {}
+
+/// Makes a filter that refuses requests which `accepts` does not accept.
+pub(super) fn check(
+    inspector: &Arc<Inspector>,
+    accepts: fn(&Access, &HeaderMap) -> bool,
+    refusal: fn() -> Response,
+) -> BoxedFilter<()> {
+    let inspector = Arc::clone(inspector);
+    warp::header::headers_cloned()
+        .and_then(move |headers| {
+            let accepted = accepts(&inspector.access, &headers).then_some(());
+            ready(accepted.ok_or_else(|| custom(Refusal(refusal()))))
+        })
+        .untuple_one()
+        .boxed()
+}
+
+pub(super) fn forbidden() -> Response {
+    Response::new(403, Vec::new(), "")
 }
 
 #[cfg(test)]

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use warp::filters::BoxedFilter;
 use warp::http::header::{ALLOW, CONTENT_LENGTH, ORIGIN, TRANSFER_ENCODING};
 use warp::http::{HeaderMap, HeaderName, HeaderValue, Method};
-use warp::reject::{InvalidHeader, Reject, Rejection, custom};
+use warp::reject::{InvalidHeader, Rejection, custom};
 use warp::{Filter, Reply, path};
 
-use super::access::{Access, only};
+use super::access::{Access, Refusal, check, forbidden, only};
 use super::{Inspector, file, not_found};
 use crate::net::{Header, Response, digits};
 
@@ -124,30 +124,6 @@ fn route<R: Reply + Send + 'static>(
 
 fn either(first: Route, second: Route) -> Route {
     first.or(second).unify().boxed()
-}
-
-#[derive(Debug)]
-struct Refusal(Response);
-
-impl Reject for Refusal {}
-
-fn check(
-    inspector: &Arc<Inspector>,
-    accepts: fn(&Access, &HeaderMap) -> bool,
-    refusal: fn() -> Response,
-) -> BoxedFilter<()> {
-    let inspector = Arc::clone(inspector);
-    warp::header::headers_cloned()
-        .and_then(move |headers| {
-            let accepted = accepts(&inspector.access, &headers).then_some(());
-            ready(accepted.ok_or_else(|| custom(Refusal(refusal()))))
-        })
-        .untuple_one()
-        .boxed()
-}
-
-fn forbidden() -> Response {
-    Response::new(403, Vec::new(), "")
 }
 
 /// A request without `Content-Length` and `Transfer-Encoding` has no body.
