@@ -6,17 +6,17 @@
 
 pub(crate) mod decode;
 mod har;
-mod kind;
+mod object;
 mod text;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use crate::error::Error;
-use crate::exchange::{CapturedRequest, RECORD_TYPES};
-use crate::json::{self, Document, Member};
+use crate::exchange::CapturedRequest;
+use crate::json::{self, Document};
 use crate::net::raw;
-use kind::ObjectKind;
+use object::read_object;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
@@ -141,47 +141,6 @@ impl Reader<'_> {
         let parts = read_object(text, &document, place);
         self.add(parts.map_err(|what| error(place, what))?)
     }
-}
-
-/// Reads what an object has to send: the object itself if it is a payload, the request of an `exchange` record or of a
-/// HAR's entries, or the CDR of a `delivery` record. Other records have nothing to send.
-fn read_object(text: &str, document: &Document<'_>, place: &str) -> Result<Vec<Part>, String> {
-    let members = match document {
-        Document::Object(members) => members,
-        Document::Other(what) => return Err(format!("expected an object, found {what}")),
-    };
-    let body = |text: &str| Part::Item(Item::Body(Bytes::copy_from_slice(text.as_bytes())));
-    let warning = |what: String| Part::Warning(place.to_owned(), what);
-    Ok(match ObjectKind::of(members) {
-        ObjectKind::Record(kind) => match &*kind {
-            "exchange" => {
-                let captured = CapturedRequest::read(text)?;
-                let captured = captured.map(|captured| Part::captured(place, captured));
-                captured.into_iter().collect()
-            }
-            "delivery" => {
-                let cdr = members.iter().find(|member| member.name == "cdr");
-                match cdr.map(|cdr: &Member| cdr.raw) {
-                    None | Some("null") => Vec::new(),
-                    Some(cdr) if cdr.starts_with('{') => vec![body(cdr)],
-                    Some(_) => {
-                        return Err("a delivery record whose CDR is not an object".to_owned());
-                    }
-                }
-            }
-            kind if RECORD_TYPES.contains(&kind) => Vec::new(),
-            kind => {
-                return Err(format!("a record of an unknown type, {kind:?}"));
-            }
-        },
-        ObjectKind::Har => har::read(text, place)?,
-        ObjectKind::HarEntry => vec![har::read_entry(text, place)?],
-        ObjectKind::Cdr => vec![body(text.trim())],
-        ObjectKind::Other(format) => {
-            let what = format.unwrap_or("an object without the fields of a CDR");
-            vec![warning(format!("{what}: sent as it is")), body(text.trim())]
-        }
-    })
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::decode::{NOT_UTF8, line_after};
-use super::kind::ObjectKind;
-use super::{MAX_WARNINGS, Reader, error, read_object};
+use super::object::{ObjectKind, read_object};
+use super::{MAX_WARNINGS, Reader, error};
 use crate::error::Error;
 use crate::json::{self, Document};
 

@@ -1,10 +1,14 @@
-//! Classifies a JSON object in a file: a payload, a record of this program, a HAR, or another format.
+//! Classifies a JSON object in a file (a payload, a record of this program, a HAR, or another format) and reads what the
+//! object has to send.
 
 use std::borrow::Cow;
 
-use super::har;
+use bytes::Bytes;
+
+use super::{Item, Part, har};
 use crate::cdr::schema::documented;
-use crate::json::{self, Member};
+use crate::exchange::{CapturedRequest, RECORD_TYPES};
+use crate::json::{self, Document, Member};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ObjectKind<'a> {
@@ -81,4 +85,47 @@ impl<'a> ObjectKind<'a> {
             Self::Other(None)
         }
     }
+}
+
+/// Reads what an object has to send: the object itself if it is a payload, the request of an `exchange` record or of a
+/// HAR's entries, or the CDR of a `delivery` record. Other records have nothing to send.
+pub(super) fn read_object(
+    text: &str,
+    document: &Document<'_>,
+    place: &str,
+) -> Result<Vec<Part>, String> {
+    let members = match document {
+        Document::Object(members) => members,
+        Document::Other(what) => return Err(format!("expected an object, found {what}")),
+    };
+    let body = |text: &str| Part::Item(Item::Body(Bytes::copy_from_slice(text.as_bytes())));
+    Ok(match ObjectKind::of(members) {
+        ObjectKind::Record(kind) => match &*kind {
+            "exchange" => {
+                let captured = CapturedRequest::read(text)?;
+                let captured = captured.map(|captured| Part::captured(place, captured));
+                captured.into_iter().collect()
+            }
+            "delivery" => {
+                let cdr = members.iter().find(|member| member.name == "cdr");
+                match cdr.map(|cdr: &Member| cdr.raw) {
+                    None | Some("null") => Vec::new(),
+                    Some(cdr) if cdr.starts_with('{') => vec![body(cdr)],
+                    Some(_) => {
+                        return Err("a delivery record whose CDR is not an object".to_owned());
+                    }
+                }
+            }
+            kind if RECORD_TYPES.contains(&kind) => Vec::new(),
+            kind => return Err(format!("a record of an unknown type, {kind:?}")),
+        },
+        ObjectKind::Har => har::read(text, place)?,
+        ObjectKind::HarEntry => vec![har::read_entry(text, place)?],
+        ObjectKind::Cdr => vec![body(text.trim())],
+        ObjectKind::Other(format) => {
+            let what = format.unwrap_or("an object without the fields of a CDR");
+            let warning = Part::Warning(place.to_owned(), format!("{what}: sent as it is"));
+            vec![warning, body(text.trim())]
+        }
+    })
 }
