@@ -8,9 +8,12 @@ use serde_json::value::RawValue;
 
 use crate::cdr::Fields;
 use crate::cdr::judge::Verdict;
+use crate::cdr::remark::{Code, Remark};
 use crate::clock::Timestamp;
 use crate::json;
 use crate::ndjson::{VERSION, as_ms};
+use crate::net::client::MAX_RESPONSE_BODY;
+use crate::net::secret::masked_headers;
 use crate::net::{Failure, Request, Response};
 use crate::untrusted::Untrusted;
 
@@ -55,6 +58,18 @@ pub struct Relation {
     pub text: String,
 }
 
+impl Relation {
+    /// Returns the remark on a duplicate or conflict.
+    pub(crate) fn remark(&self) -> Option<Remark> {
+        let code = match &*self.how {
+            "conflict" => Code::Conflict,
+            "duplicate" => Code::Duplicate,
+            _ => return None,
+        };
+        Some(Remark::new(code, self.text.clone()))
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Answer {
     /// The status of the answer; absent if the sender got no HTTP response.
@@ -89,6 +104,20 @@ pub struct Forwarded {
     pub instead_of: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+}
+
+impl Forwarded {
+    /// Copies the part of a response that the record holds, so that the record does not keep a large body in memory.
+    pub(crate) fn recorded(response: &Response) -> Response {
+        let kept = response.body.len().min(MAX_RESPONSE_BODY);
+        Response {
+            status: response.status,
+            headers: masked_headers(response.headers.clone()),
+            body: response.body.0[..kept].to_vec().into(),
+            size: response.size,
+            complete: response.complete && kept == response.body.len(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 use crate::error::Error;
 use crate::exchange::Forwarded;
 use crate::net::Destination;
-use crate::net::client::{ClientOptions, MAX_RESPONSE_BODY};
+use crate::net::client::ClientOptions;
 use crate::net::raw::{MAX_FORWARDED_BODY, RawClient, RawRequest};
-use crate::net::secret::{masked_headers, masked_url};
+use crate::net::secret::masked_url;
 use crate::net::{
     Failure, FailureKind, Header, Phase, Request, Response, end_to_end, fields, header, query,
 };
@@ -44,11 +44,10 @@ impl Forward {
             let text = format!("--forward-to {destination} is the address of this listener");
             return Err(Error::Usage(text));
         }
-        let client = Arc::new(RawClient::new(&destination, options)?);
         let (pid, port) = (std::process::id(), listening.port());
         Ok(Self {
+            client: Arc::new(RawClient::new(&destination, options)?),
             destination,
-            client,
             via: format!("1.1 telecmi-cdr-{pid}-{port}"),
         })
     }
@@ -92,7 +91,7 @@ impl Forward {
         let forwarded = Forwarded {
             url: masked_url(&(self.destination.origin() + &addressed.target)),
             said: failing.and_then(reply_line).map(Untrusted::new),
-            response: answer.map(recorded),
+            response: answer.map(Forwarded::recorded),
             status: answer.map(|answer| answer.status),
             latency: began.elapsed(),
             complete: answer.is_some_and(|answer| answer.complete),
@@ -161,18 +160,6 @@ impl Forward {
 
 fn failure(status: u16, kind: FailureKind, text: &str) -> (u16, Failure) {
     (status, Failure::new(Phase::Wait, kind, text))
-}
-
-/// Copies the part of a response that the record holds, so that the record does not keep a large body in memory.
-fn recorded(response: &Response) -> Response {
-    let kept = response.body.len().min(MAX_RESPONSE_BODY);
-    Response {
-        status: response.status,
-        headers: masked_headers(response.headers.clone()),
-        body: response.body.0[..kept].to_vec().into(),
-        size: response.size,
-        complete: response.complete && kept == response.body.len(),
-    }
 }
 
 #[cfg(test)]

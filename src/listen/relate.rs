@@ -10,7 +10,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
-use crate::cdr::remark::{Code, Remark};
+use crate::cdr::remark::Remark;
 use crate::cdr::{self, Fields};
 use crate::clock::{Timestamp, format_duration};
 use crate::exchange::Relation;
@@ -104,14 +104,7 @@ impl Relations {
             let (n, how) = (earlier.n, how.to_owned());
             Relation { n, how, text }
         });
-        let remark = relation.as_ref().and_then(|relation| {
-            let code = match &*relation.how {
-                "conflict" => Code::Conflict,
-                "duplicate" => Code::Duplicate,
-                _ => return None,
-            };
-            Some(Remark::new(code, relation.text.clone()))
-        });
+        let remark = relation.as_ref().and_then(Relation::remark);
         self.remember(Arc::new(new));
         (identity, relation, remark)
     }
@@ -157,12 +150,11 @@ fn relation(earlier: &Seen, new: &Seen, method: &str, leg: Option<&str>) -> (&'s
         let text = format!("same call_id as #{n}, but another request_id: another call");
         return ("shared_call_id", text);
     }
+    let call = format!("of the call of #{n}");
     let text = match leg {
-        Some(leg) if earlier.leg == new.leg => {
-            format!("another ring of leg {leg} of the call of #{n}")
-        }
-        Some(leg) if earlier.leg.is_some() => format!("leg {leg} of the call of #{n}"),
-        _ => format!("of the call of #{n}"),
+        Some(leg) if earlier.leg == new.leg => format!("another ring of leg {leg} {call}"),
+        Some(leg) if earlier.leg.is_some() => format!("leg {leg} {call}"),
+        _ => call,
     };
     ("same_call", text)
 }
