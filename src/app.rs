@@ -10,19 +10,16 @@ mod suite;
 mod transmit;
 
 use std::ffi::OsString;
-use std::io::{BufWriter, Write};
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
-use crate::cli::send::SendOptions;
 use crate::cli::{self, Invocation, generate};
 use crate::error::{Error, Exit, Stop};
-use crate::output::options::Renderer;
-use crate::output::queue::{self, OutputQueue, StreamState};
-use crate::output::{OutputOptions, Repeat, Show, catalogue};
+use crate::output::queue::{self, OutputQueue};
+use crate::output::streams::StreamState;
+use crate::output::{OutputOptions, Show};
 use crate::process;
-use crate::send::plan::Methods;
 use signals::Signals;
 
 /// `app::run` is the whole program: errors become the returned exit code, and the process is not exited. The first
@@ -55,7 +52,7 @@ fn start(invocation: &Invocation) -> Result<Exit, Error> {
     let ended = runtime.block_on(async {
         match invocation {
             Invocation::Send(options) => match &options.destination {
-                _ if options.list_scenarios || options.list_cases => list(options),
+                _ if options.list_scenarios || options.list_cases => print::list(options),
                 _ if options.suite => Box::pin(suite::run(options)).await,
                 Some(destination) => transmit::run(options, destination).await,
                 None => Box::pin(demo::run(options)).await,
@@ -64,7 +61,7 @@ fn start(invocation: &Invocation) -> Result<Exit, Error> {
                 Some(listener) => receive::healthcheck(listener, options.output_options).await,
                 None => Box::pin(receive::run(options)).await,
             },
-            Invocation::Generate(what, url) => Ok(write(OutputOptions::default(), |_| {
+            Invocation::Generate(what, url) => Ok(print::text(OutputOptions::default(), |_| {
                 generate::text(*what, url.as_deref())
             })),
         }
@@ -72,29 +69,6 @@ fn start(invocation: &Invocation) -> Result<Exit, Error> {
     // The runtime is shut down in the background, because a DNS lookup on a blocking thread can take many seconds.
     runtime.shutdown_background();
     ended
-}
-
-fn list(options: &SendOptions) -> Result<Exit, Error> {
-    let of_scenarios = options.list_scenarios;
-    let cases = crate::suite::select(&options.only, &options.skip, Methods::Both, &[]);
-    let cases = cases.map_err(Error::Usage)?;
-    Ok(write(options.output_options, |renderer| {
-        let theme = renderer.theme;
-        match options.output_options.ndjson() {
-            true if of_scenarios => catalogue::scenario_records(),
-            true => catalogue::case_records(&cases),
-            false if of_scenarios => renderer.fitted(catalogue::scenarios(theme)),
-            false => catalogue::cases(&cases, theme),
-        }
-    }))
-}
-
-fn write(options: OutputOptions, text: impl FnOnce(Renderer) -> String) -> Exit {
-    let mut show = Show::new(options, None, None);
-    let text = text(show.renderer);
-    show.data(&text);
-    show.flush();
-    after_output(Exit::Success, &mut show)
 }
 
 /// After Ctrl-C or SIGTERM, the reader of standard output gets 2 seconds to take the last lines.
@@ -184,23 +158,12 @@ fn after_output(exit: Exit, show: &mut Show) -> Exit {
     }
 }
 
-fn send_output(options: &SendOptions, repeat: Option<Repeat>) -> Result<Show, Error> {
-    files::distinct(&[
-        ("--file", &options.file),
-        ("--baseline", &options.baseline),
-        ("--junit", &options.junit),
-        ("--output", &options.output),
-    ])?;
-    let file = options.output.as_deref().map(files::create).transpose()?;
-    let file = file.map(|file| Box::new(BufWriter::new(file)) as Box<dyn Write + Send>);
-    Ok(Show::new(options.output_options, file, repeat))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::listen::event::{Event, Listening};
-    use crate::output::options::Format;
+    use crate::output::Format;
+    use std::io::Write;
     use std::sync::mpsc;
 
     /// Writes to `Slow` block until the test sends on `leave`.

@@ -4,9 +4,8 @@
 pub mod generate;
 mod help;
 pub mod listen;
-mod repeat;
 pub mod send;
-pub mod values;
+pub mod words;
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};

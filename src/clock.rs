@@ -184,73 +184,9 @@ pub(crate) fn format_duration(span: Duration) -> String {
     }
 }
 
-/// A duration flag is limited to one year, so that adding the duration to an `Instant` cannot overflow.
-const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-
-/// A duration has units: `500ms`, `2s`, `1m30s`, `1.5h`. A bare number other than `0` is refused, because it could mean
-/// seconds or milliseconds.
-pub(crate) fn read_duration(text: &str) -> Result<Duration, String> {
-    const EXPECTED: &str = "expected a number with a unit, like 500ms, 2s or 1m30s";
-    if text == "0" {
-        return Ok(Duration::ZERO);
-    }
-    let is_number = |c: char| c.is_ascii_digit() || c == '.';
-    let mut seconds = 0.0;
-    let mut rest = text.trim();
-    loop {
-        let (number, behind) = rest.split_at(rest.find(|c| !is_number(c)).unwrap_or(rest.len()));
-        let (unit, next) = behind.split_at(behind.find(is_number).unwrap_or(behind.len()));
-        let factor = match unit {
-            "h" => 3_600.0,
-            "m" | "min" => 60.0,
-            "s" => 1.0,
-            "ms" => 1e-3,
-            "us" | "µs" => 1e-6,
-            _ => return Err(EXPECTED.to_owned()),
-        };
-        seconds += factor * number.parse::<f64>().map_err(|_| EXPECTED)?;
-        if next.is_empty() {
-            break;
-        }
-        rest = next;
-    }
-    if seconds > MAX_DURATION.as_secs_f64() {
-        return Err("longer than a year, which is 8760h".to_owned());
-    }
-    Ok(Duration::from_secs_f64(seconds))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_need_units() {
-        assert_eq!(read_duration("1m30s"), Ok(Duration::from_secs(90)));
-        assert_eq!(read_duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(read_duration("1.5h30m"), Ok(Duration::from_secs(7_200)));
-        assert_eq!(read_duration(".5s"), Ok(Duration::from_millis(500)));
-        assert_eq!(read_duration("250us"), Ok(Duration::from_micros(250)));
-        assert_eq!(read_duration("0"), Ok(Duration::ZERO));
-        for wrong in [
-            "5", "", "s", "5x", "-1s", "1s2", "..s", "1.2.3s", "1ns", "1d", "1 hour", "1 s",
-            "1h 30m", "1h,30m", "2s ago", "+1s", "1e3s", "1S", "00:00:05", "PT5S",
-        ] {
-            assert!(read_duration(wrong).is_err(), "{wrong:?} was read");
-        }
-    }
-
-    #[test]
-    fn durations_are_a_year_at_most() {
-        assert_eq!(read_duration("8760h"), Ok(Duration::from_secs(31_536_000)));
-        for long in ["8760h1s", "99999999999999h", "600000000000000000s"] {
-            assert_eq!(
-                read_duration(long),
-                Err("longer than a year, which is 8760h".to_owned()),
-                "{long}"
-            );
-        }
-    }
 
     #[test]
     fn suspend_is_added_and_leaves_nothing_behind() {

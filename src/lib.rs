@@ -113,12 +113,12 @@ pub mod internals {
     pub use crate::output::{body, received};
     pub use crate::reply::reply_line;
     pub use crate::seed::Seed;
-    pub use crate::send::deliver::RetryPolicy;
     pub use crate::send::edit::{Edit, edit_object, edit_pairs};
     pub use crate::send::event::{Attempt, Delivery};
     pub use crate::send::expect::Expectation;
-    pub use crate::send::plan::{Content, Methods, Plan};
+    pub use crate::send::retry::RetryPolicy;
     pub use crate::send::schedule::{Job, Schedule, ScheduleOptions};
     pub use crate::send::template::RequestTemplate;
+    pub use crate::send::{Content, Methods, Plan};
     pub use crate::untrusted::{clean, disturbs};
 }

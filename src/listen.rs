@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cdr::{self, Fields};
-use crate::clock::{Clock, read_duration};
+use crate::clock::Clock;
 use crate::error::Exit;
 use crate::parse;
 use capture::Capture;
@@ -196,7 +196,7 @@ pub struct ExpectedCdrs {
     #[arg(id = "expect", long = "expect", value_name = "FIELD=VALUE")]
     pub fields: Vec<ExpectedField>,
     /// Keep listening this long at the end; a CDR beyond --count fails the run
-    #[arg(long, value_name = "D", default_value = "0", hide_default_value = true, value_parser = read_duration)]
+    #[arg(long, value_name = "D", default_value = "0", hide_default_value = true, value_parser = parse::duration)]
     pub settle: Duration,
 }
 

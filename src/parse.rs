@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::clock::read_duration;
 use crate::json;
 use crate::seed::Seed;
 
@@ -64,8 +63,44 @@ pub fn share(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A duration flag is limited to one year, so that adding the duration to an `Instant` cannot overflow.
+const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// A duration has units: `500ms`, `2s`, `1m30s`, `1.5h`. A bare number other than `0` is refused, because it could mean
+/// seconds or milliseconds.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    const EXPECTED: &str = "expected a number with a unit, like 500ms, 2s or 1m30s";
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let is_number = |c: char| c.is_ascii_digit() || c == '.';
+    let mut seconds = 0.0;
+    let mut rest = text.trim();
+    loop {
+        let (number, behind) = rest.split_at(rest.find(|c| !is_number(c)).unwrap_or(rest.len()));
+        let (unit, next) = behind.split_at(behind.find(is_number).unwrap_or(behind.len()));
+        let factor = match unit {
+            "h" => 3_600.0,
+            "m" | "min" => 60.0,
+            "s" => 1.0,
+            "ms" => 1e-3,
+            "us" | "µs" => 1e-6,
+            _ => return Err(EXPECTED.to_owned()),
+        };
+        seconds += factor * number.parse::<f64>().map_err(|_| EXPECTED)?;
+        if next.is_empty() {
+            break;
+        }
+        rest = next;
+    }
+    if seconds > MAX_DURATION.as_secs_f64() {
+        return Err("longer than a year, which is 8760h".to_owned());
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
 pub fn some_time(text: &str) -> Result<Duration, String> {
-    match read_duration(text)? {
+    match duration(text)? {
         Duration::ZERO => Err("expected a duration greater than zero".to_owned()),
         some => Ok(some),
     }
@@ -97,14 +132,13 @@ pub fn object(text: &str) -> Result<String, String> {
 }
 
 pub fn whole<T: TryFrom<u64>, const LEAST: u64, const MOST: u64>(text: &str) -> Result<T, String> {
-    let number = text.parse::<u64>().ok();
-    number
-        .filter(|number| (LEAST..=MOST).contains(number))
-        .and_then(|number| T::try_from(number).ok())
-        .ok_or_else(|| match MOST {
-            u64::MAX => format!("expected a whole number, {LEAST} or more"),
-            most => format!("expected a whole number from {LEAST} to {most}"),
-        })
+    let is_allowed = |number: &u64| (LEAST..=MOST).contains(number);
+    let number = text.parse().ok().filter(is_allowed);
+    let number = number.and_then(|number| T::try_from(number).ok());
+    number.ok_or_else(|| match MOST {
+        u64::MAX => format!("expected a whole number, {LEAST} or more"),
+        most => format!("expected a whole number from {LEAST} to {most}"),
+    })
 }
 
 pub fn count(text: &str) -> Result<u64, String> {
@@ -142,6 +176,34 @@ mod tests {
         assert!(share("2").is_err() && share("x").is_err());
         assert!(speed("0").is_err() && speed("1e-300").is_err() && speed("0.001").is_ok());
         assert!(speed("NaN").is_err() && speed("max") == Ok(None));
+    }
+
+    #[test]
+    fn durations_need_units() {
+        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("1.5h30m"), Ok(Duration::from_secs(7_200)));
+        assert_eq!(duration(".5s"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("250us"), Ok(Duration::from_micros(250)));
+        assert_eq!(duration("0"), Ok(Duration::ZERO));
+        for wrong in [
+            "5", "", "s", "5x", "-1s", "1s2", "..s", "1.2.3s", "1ns", "1d", "1 hour", "1 s",
+            "1h 30m", "1h,30m", "2s ago", "+1s", "1e3s", "1S", "00:00:05", "PT5S",
+        ] {
+            assert!(duration(wrong).is_err(), "{wrong:?} was read");
+        }
+    }
+
+    #[test]
+    fn durations_are_a_year_at_most() {
+        assert_eq!(duration("8760h"), Ok(Duration::from_secs(31_536_000)));
+        for long in ["8760h1s", "99999999999999h", "600000000000000000s"] {
+            assert_eq!(
+                duration(long),
+                Err("longer than a year, which is 8760h".to_owned()),
+                "{long}"
+            );
+        }
     }
 
     #[test]

@@ -32,7 +32,7 @@ use crate::clock::Timestamp;
 use crate::net::Header;
 use crate::net::raw::Script;
 use crate::seed::Seed;
-use crate::send::plan::Methods;
+use crate::send::Methods;
 
 use baseline::Baseline;
 pub use cases::select;

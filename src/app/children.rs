@@ -12,7 +12,7 @@ use crate::listen;
 use crate::listen::event::{Ending, Summary};
 use crate::listen::tunnel::{self, Open, URL_TIMEOUT};
 use crate::output::Show;
-use crate::output::queue::StreamState;
+use crate::output::streams::StreamState;
 use crate::process::{Ended, GRACE, ProcessGroup, Signal, Supervisor};
 
 /// After SIGINT or SIGTERM, the command of `listen -- CMD` has 3 seconds to exit before SIGKILL, as long as the

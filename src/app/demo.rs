@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, oneshot};
 
+use super::Session;
 use super::receive::bind;
 use super::signals::Signals;
-use super::transmit::{prepare, transport};
-use super::{Session, send_output};
+use super::transmit::{prepare, send_output, transport};
 use crate::cli::send::SendOptions;
 use crate::clock::Clock;
 use crate::error::{Error, Exit, Stop};

@@ -1,4 +1,5 @@
-//! `send --print`: prints the requests of a plan in one of the formats, without sending them.
+//! Prints without sending: the requests of `send --print` in one of the formats, the lists of `send`, and the documents
+//! of `--generate`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,16 +11,15 @@ use super::after_output;
 use crate::cdr::judge::{Judgement, SEPARATOR};
 use crate::cli::send::{Print, SendOptions};
 use crate::clock::Timestamp;
-use crate::error::Exit;
+use crate::error::{Error, Exit};
 use crate::listen::respond;
 use crate::ndjson;
 use crate::net::export::{self, Reason};
 use crate::net::{Destination, Request, query, secret};
-use crate::output::Show;
-use crate::output::queue::StreamState;
-use crate::send::plan::Origin;
+use crate::output::streams::StreamState;
+use crate::output::{OutputOptions, Renderer, Show, catalogue};
 use crate::send::schedule::{Job, Schedule};
-use crate::send::{Plan, replay};
+use crate::send::{Methods, Origin, Plan, replay};
 
 pub fn plan(
     plan: &Arc<Plan>,
@@ -74,6 +74,30 @@ pub fn suite(
         printer.print(|| format!("the request of {name}"), text);
     }
     printer.finish()
+}
+
+/// Prints what `--list-scenarios` or `--list-cases` asks for.
+pub fn list(options: &SendOptions) -> Result<Exit, Error> {
+    let of_scenarios = options.list_scenarios;
+    let cases = crate::suite::select(&options.only, &options.skip, Methods::Both, &[]);
+    let cases = cases.map_err(Error::Usage)?;
+    Ok(text(options.output_options, |renderer| {
+        let theme = renderer.theme;
+        match options.output_options.ndjson() {
+            true if of_scenarios => catalogue::scenario_records(),
+            true => catalogue::case_records(&cases),
+            false if of_scenarios => renderer.fitted(catalogue::scenarios(theme)),
+            false => catalogue::cases(&cases, theme),
+        }
+    }))
+}
+
+pub fn text(options: OutputOptions, text: impl FnOnce(Renderer) -> String) -> Exit {
+    let mut show = Show::new(options, None, None);
+    let text = text(show.renderer);
+    show.data(&text);
+    show.flush();
+    after_output(Exit::Success, &mut show)
 }
 
 struct Printer<'a> {

@@ -30,8 +30,9 @@ use crate::listen::{self, Options, respond};
 use crate::net::client::{Client, ClientOptions};
 use crate::net::secret::masked_url;
 use crate::net::{Destination, Header, Request};
-use crate::output::queue::{OutputQueue, StreamState};
+use crate::output::queue::OutputQueue;
 use crate::output::retries::{self, Run};
+use crate::output::streams::StreamState;
 use crate::output::{OutputOptions, Show};
 use crate::process;
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::signals::Signals;
-use super::transmit::{announce, client_options, headers};
-use super::{Session, files, print, send_output};
+use super::transmit::{announce, client_options, headers, send_output};
+use super::{Session, files, print};
 use crate::cli::send::SendOptions;
 use crate::clock::Clock;
 use crate::error::{Error, Exit};

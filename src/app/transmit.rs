@@ -1,18 +1,19 @@
 //! `send`: makes a plan from the flags, then sends or prints the plan's requests.
 
+use std::io::{BufWriter, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt as _;
 
 use super::signals::Signals;
-use super::{Session, files, print, send_output};
+use super::{Session, files, print};
 use crate::cdr::Shape;
 use crate::cdr::account::{Account, AccountOptions};
 use crate::cdr::scenarios::{CallIds, GenerateOptions};
 use crate::cdr::schema;
 use crate::cli::send::SendOptions;
-use crate::cli::values::{self, HeaderSource};
+use crate::cli::words::{self, HeaderSource};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Exit};
 use crate::input::{self, Item};
@@ -20,13 +21,12 @@ use crate::json;
 use crate::net::client::{Client, ClientOptions, proxy_in_use};
 use crate::net::raw::{RawClient, RawRequest};
 use crate::net::{self, Destination, Failure, Header, Request, Response};
-use crate::output::Show;
+use crate::output::{Repeat, Show};
 use crate::seed::{Seed, Stream};
 use crate::send::deliver::Transport;
 use crate::send::edit::Edit;
-use crate::send::plan::{Content, Origin};
 use crate::send::template::RequestTemplate;
-use crate::send::{self, Plan, replay};
+use crate::send::{self, Content, Origin, Plan, replay};
 
 /// Without `--yes`, deliveries to another machine are limited to 100 a second and 10 000 in all.
 const MAX_PER_SECOND: f64 = 100.0;
@@ -194,7 +194,7 @@ pub fn headers(sources: &[HeaderSource]) -> Result<Vec<Header>, Error> {
                 let text = files::read_text(path)?;
                 let lines = (1..).zip(text.lines());
                 for (number, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
-                    let header = values::header(line);
+                    let header = words::header(line);
                     headers.push(header.map_err(|what| files::in_line(path, number, &what))?);
                 }
             }
@@ -240,6 +240,19 @@ fn allow(
         plan.schedule.rate = Some(MAX_PER_SECOND);
     }
     Ok(())
+}
+
+/// Makes the output of `send`, to the file of `--output` if there is one.
+pub fn send_output(options: &SendOptions, repeat: Option<Repeat>) -> Result<Show, Error> {
+    files::distinct(&[
+        ("--file", &options.file),
+        ("--baseline", &options.baseline),
+        ("--junit", &options.junit),
+        ("--output", &options.output),
+    ])?;
+    let file = options.output.as_deref().map(files::create).transpose()?;
+    let file = file.map(|file| Box::new(BufWriter::new(file)) as Box<dyn Write + Send>);
+    Ok(Show::new(options.output_options, file, repeat))
 }
 
 pub fn client_options(options: &SendOptions) -> Result<ClientOptions, Error> {

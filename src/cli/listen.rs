@@ -10,7 +10,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use tokio::sync::watch;
 
-use super::{help, values};
+use super::{help, words};
 use crate::listen::fault::{Delay, Fault, Faults};
 use crate::listen::respond::ResponsePolicy;
 use crate::listen::server::Limits;
@@ -164,11 +164,11 @@ fn without_port(host: &str) -> Result<(), String> {
 impl ListenOptions {
     /// Flag values that may hold secrets are parsed here instead of by clap, whose errors would quote them.
     pub(super) fn check(&mut self, matches: &ArgMatches) -> Result<(), String> {
-        values::of_flag(matches, "--host", &self.host, without_port)?;
-        let header = |text: &String| values::of_flag(matches, "--header", text, values::header);
+        words::of_flag(matches, "--host", &self.host, without_port)?;
+        let header = |text: &String| words::of_flag(matches, "--header", text, words::header);
         self.headers = self.header.iter().map(header).collect::<Result<_, _>>()?;
         let url = |flag, url: &Option<String>| {
-            let read = |url: &String| values::of_flag(matches, flag, url, Destination::parse);
+            let read = |url: &String| words::of_flag(matches, flag, url, Destination::parse);
             url.as_ref().map(read).transpose()
         };
         self.destination = url("--forward-to", &self.forward_to)?;

@@ -8,21 +8,21 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::parser::ValueSource;
 use clap::{ArgGroup, ArgMatches, Args, ValueEnum};
 
-use super::values::HeaderSource;
-use super::{help, repeat, values};
+use super::words::HeaderSource;
+use super::{help, words};
 use crate::cdr::Shape;
 use crate::cdr::account::AccountOptions;
 use crate::cdr::scenarios::{self, CATALOGUE, CallIds, GROUPS, ScenarioChoice};
-use crate::clock::{Timestamp, read_duration};
+use crate::clock::Timestamp;
 use crate::net::Destination;
 use crate::net::query::Encoding;
 use crate::output::{OutputOptions, Repeat};
 use crate::parse;
 use crate::seed::Seed;
-use crate::send::deliver::RetryPolicy;
+use crate::send::Methods;
 use crate::send::edit::Edit;
 use crate::send::expect::Expectation;
-use crate::send::plan::Methods;
+use crate::send::retry::RetryPolicy;
 use crate::send::schedule::ScheduleOptions;
 use crate::suite;
 use crate::suite::guards::Guard;
@@ -116,7 +116,7 @@ pub struct SendOptions {
     #[arg(long, value_name = "CMD", requires = "suite", help_heading = SUITE)]
     pub read_back_cmd: Option<String>,
     /// Time to ask again, since a handler may store after its reply
-    #[arg(long, value_name = "D", default_value = "2s", value_parser = read_duration, help_heading = SUITE)]
+    #[arg(long, value_name = "D", default_value = "2s", value_parser = parse::duration, help_heading = SUITE)]
     pub read_back_within: Duration,
     /// Where the handler's secret is, to send it wrong, empty and not at all: query:NAME, path, custom, appid,
     /// header:NAME; repeatable
@@ -275,7 +275,7 @@ impl SendOptions {
             suite::select(&self.only, &self.skip, self.method, &fuzz)?;
         }
         let header =
-            |text: &String| values::of_flag(matches, "--header", text, values::header_source);
+            |text: &String| words::of_flag(matches, "--header", text, words::header_source);
         self.headers = self.header.iter().map(header).collect::<Result<_, _>>()?;
         self.destination = self.destination(matches, url_is_given)?;
         self.edits = self.edits(matches);
@@ -283,13 +283,13 @@ impl SendOptions {
         let own = own - usize::from(!self.handler.is_empty());
         // A suite's command is a part of its records and reports, in which secrets are always masked.
         let given = &arguments[..own];
-        let masked = repeat::command(given, self.suite, true);
-        let command = repeat::command(given, self.suite, self.suite || self.mask);
+        let masked = words::repeat_command(given, self.suite, true);
+        let command = words::repeat_command(given, self.suite, self.suite || self.mask);
         self.repeat = Repeat {
             has_secrets: command != masked,
             command,
         };
-        self.handler_command = repeat::quoted_words(&arguments[own..]);
+        self.handler_command = words::quoted_words(&arguments[own..]);
         Ok(())
     }
 
@@ -333,6 +333,6 @@ impl SendOptions {
                 ));
             }
         };
-        values::of_flag(matches, "--url", url, Destination::parse).map(Some)
+        words::of_flag(matches, "--url", url, Destination::parse).map(Some)
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rand::RngExt as _;
 
-use crate::clock::read_duration;
+use crate::parse;
 use crate::seed::{Seed, Stream};
 
 /// A delay is fixed if both bounds are equal, else uniformly random between the bounds.
@@ -33,7 +33,7 @@ impl FromStr for Delay {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (least, most) = text.split_once("..").unwrap_or((text, text));
-        let (least, most) = (read_duration(least)?, read_duration(most)?);
+        let (least, most) = (parse::duration(least)?, parse::duration(most)?);
         if least > most {
             return Err("the first duration is longer than the second".to_owned());
         }

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
-use super::queue::Streams;
+use super::streams::Streams;
 use super::text;
 
 const REDRAWS_PER_SECOND: u8 = 10;

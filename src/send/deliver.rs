@@ -1,18 +1,15 @@
 //! Delivers a job: sends its request, retries it, and makes a [`Delivery`] of each copy.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use rand::RngExt as _;
-
+use super::Origin;
 use super::event::{Attempt, Delivery, Event, EventSink};
-use super::plan::Origin;
+use super::retry::{is_temporary, retry_after};
 use super::run::Run;
 use super::schedule::Job;
-use crate::clock::{Timestamp, read_duration};
+use crate::clock::Timestamp;
 use crate::net::secret::masked_headers;
-use crate::net::{self, Failure, FailureKind, Request, Response};
-use crate::parse;
-use crate::seed::{Seed, Stream};
+use crate::net::{Failure, Request, Response};
 
 pub trait Transport: Send + Sync + 'static {
     fn send(
@@ -31,41 +28,8 @@ pub trait Transport: Send + Sync + 'static {
     ) -> impl Future<Output = Vec<(Result<Response, Failure>, Duration)>> + Send;
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
-pub struct RetryPolicy {
-    /// Number of retries of a delivery, after no answer, 408, 425, 429, 500, 502, 503 or 504
-    #[arg(id = "retry", long = "retry", value_name = "N", default_value_t = 0, value_parser = parse::whole::<u32, 0, 100>)]
-    pub retries: u32,
-    /// Wait before the first retry; doubled for each further retry, shortened at random by up to half. Retry-After is obeyed
-    #[arg(id = "retry_interval", long = "retry-interval", value_name = "D", default_value = "1s", value_parser = read_duration)]
-    pub interval: Duration,
-    /// Maximum wait that Retry-After may ask for; a longer one is shortened to this
-    #[arg(long, value_name = "D", default_value = "60s", value_parser = read_duration)]
-    pub retry_after_max: Duration,
-    /// Wait before each attempt, the first included, as a list; PIOPIY documents 0s,5m,10m,15m. In real time unless
-    /// --speed is given; Retry-After is ignored
-    #[arg(id = "retry_schedule", long = "retry-schedule", value_name = "D", value_delimiter = ',', value_parser = read_duration,
-          conflicts_with_all = ["retry", "retry_interval", "race"])]
-    pub schedule: Vec<Duration>,
-}
-
 /// A wait for `Retry-After` or by a schedule is announced from this length on.
 const LONG_WAIT: Duration = Duration::from_secs(5);
-
-/// The maximum wait between two attempts of a delivery without `Retry-After`.
-const MAX_WAIT: Duration = Duration::from_secs(300);
-
-impl RetryPolicy {
-    /// The wait before retry `attempt`, counted from one, of delivery `n`. A jitter of 50 to 100 % keeps many senders
-    /// from retrying at once.
-    fn wait(&self, seed: Seed, n: u64, attempt: u32) -> Duration {
-        let factor = 1_u32.checked_shl(attempt - 1).unwrap_or(u32::MAX);
-        let doubled = self.interval.saturating_mul(factor);
-        let stream = n * 64 + u64::from(attempt.min(63));
-        let mut rng = seed.rng(Stream::Retry, stream);
-        doubled.min(MAX_WAIT).mul_f64(rng.random_range(0.5..=1.0))
-    }
-}
 
 impl<T: Transport, E: EventSink> Run<T, E> {
     /// Delivers all copies of a job at once, without retries.
@@ -151,30 +115,4 @@ fn attempt(at: Timestamp, latency: Duration, result: Result<Response, Failure>) 
         failure,
         response,
     }
-}
-
-/// Returns whether a retry may help: after a temporary status, and after failures other than redirects and TLS errors.
-fn is_temporary(result: &Result<Response, Failure>) -> bool {
-    match result {
-        Ok(response) => matches!(response.status, 408 | 425 | 429 | 500 | 502 | 503 | 504),
-        Err(failure) => !matches!(failure.kind, FailureKind::Redirect | FailureKind::Tls),
-    }
-}
-
-/// The wait that `Retry-After` states in seconds or as a date (RFC 9110, section 10.2.3). A date counts from the
-/// response's own `Date`, because the clocks may differ.
-fn retry_after(result: &Result<Response, Failure>, now: Timestamp) -> Option<Duration> {
-    let response = result.as_ref().ok()?;
-    let value = net::header(&response.headers, "retry-after")?;
-    let value = value.trim();
-    if value.starts_with(|c: char| c.is_ascii_digit()) {
-        let seconds = value.parse().ok()?;
-        return Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
-    }
-    let until = httpdate::parse_http_date(value).ok()?;
-    let date = net::header(&response.headers, "date");
-    let date = date.and_then(|date| httpdate::parse_http_date(date.trim()).ok());
-    let since_epoch = Duration::from_millis(u64::try_from(now.epoch_ms()).unwrap_or(0));
-    let from = date.unwrap_or(SystemTime::UNIX_EPOCH + since_epoch);
-    Some(until.duration_since(from).unwrap_or_default())
 }

@@ -21,27 +21,20 @@ impl Edit {
     pub fn set(text: &str) -> Result<Self, String> {
         let (field, value) = split(text)?;
         let documented = schema::documented(field).map(|field| field.field_type);
-        let has_type = match json::value(value) {
-            Ok(Value::Number(_)) => documented == Some(FieldType::Number),
-            Ok(Value::Bool(_)) => documented == Some(FieldType::Boolean),
-            _ => false,
-        };
-        let value = if has_type {
-            value.trim().to_owned()
-        } else {
-            Value::from(value).to_string()
+        let value = match (json::value(value), documented) {
+            (Ok(Value::Number(_)), Some(FieldType::Number))
+            | (Ok(Value::Bool(_)), Some(FieldType::Boolean)) => value.trim().to_owned(),
+            _ => Value::from(value).to_string(),
         };
         Ok(Self::put("--set", field, value))
     }
 
     pub fn set_json(text: &str) -> Result<Self, String> {
         let (field, value) = split(text)?;
-        match json::value(value) {
-            Ok(_) => Ok(Self::put("--set-json", field, json::compact(value))),
-            Err(error) => Err(format!(
-                "the value is not JSON: {error}; put text in double quotes, or use --set"
-            )),
-        }
+        json::value(value).map_err(|error| {
+            format!("the value is not JSON: {error}; put text in double quotes, or use --set")
+        })?;
+        Ok(Self::put("--set-json", field, json::compact(value)))
     }
 
     pub fn unset(field: &str) -> Result<Self, String> {
@@ -65,10 +58,8 @@ impl Edit {
 }
 
 fn split(text: &str) -> Result<(&str, &str), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name, value)),
-        _ => Err("expected FIELD=VALUE".to_owned()),
-    }
+    let parts = text.split_once('=').filter(|(field, _)| !field.is_empty());
+    parts.ok_or_else(|| "expected FIELD=VALUE".to_owned())
 }
 
 /// The text of one payload field: a member of a JSON object, or a parameter of a query.
@@ -82,11 +73,11 @@ struct Piece<'a> {
 /// Applies edits to the text of a JSON object. All other text, spaces included, stays unchanged, and so does a body
 /// that is no JSON object.
 pub fn edit_object(body: &[u8], edits: &[Edit]) -> Vec<u8> {
-    let (Ok(Document::Object(members)), Ok(text)) =
-        (json::document(body), std::str::from_utf8(body))
-    else {
+    let Ok(Document::Object(members)) = json::document(body) else {
         return body.to_vec();
     };
+    // `from_utf8_lossy` replaces no byte, since valid JSON is UTF-8.
+    let text = String::from_utf8_lossy(body);
     let brace = text.find('{').map_or(0, |at| at + 1);
     let start = members.first().map_or(brace, |first| first.start);
     let mut end = brace;
@@ -102,12 +93,10 @@ pub fn edit_object(body: &[u8], edits: &[Edit]) -> Vec<u8> {
     let lead = pieces.get(1).map_or(",", |second| second.lead);
     for edit in edits {
         apply(edit, &mut pieces, lead, str::eq, |name, value, old| {
-            let key = old.and_then(|old| {
-                // The old text of the member up to its value holds the name and the spaces around the colon.
-                Some(old[..json::tokens(old).nth(2)?.start].to_owned())
-            });
-            let key = key.unwrap_or_else(|| format!("{}:", Value::from(name)));
-            format!("{key}{value}")
+            // The old text of the member up to its value holds the name and the spaces around the colon.
+            let key = old.and_then(|old| Some(&old[..json::tokens(old).nth(2)?.start]));
+            let key = key.map_or_else(|| format!("{}:", Value::from(name)), str::to_owned);
+            key + value
         });
     }
     format!("{}{}{}", &text[..start], joined(&pieces), &text[end..]).into_bytes()

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use rand::RngExt as _;
 
-use super::plan::{Content, Plan};
 use super::replay::Timeline;
+use super::{Content, Plan};
 use crate::input::Item;
 use crate::seed::Stream;
 

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::edit;
-use super::plan::Origin;
+use super::Origin;
+use super::edit::{edit_object, edit_pairs};
 use super::template::{PreparedCdr, RequestTemplate};
 use crate::cdr::CdrText;
 use crate::cdr::judge::judge_pairs;
@@ -100,13 +100,10 @@ impl RequestTemplate {
     }
 
     fn edit(&self, request: &mut Request) {
-        let pairs = |text: Option<&str>| {
-            edit::edit_pairs(text.unwrap_or_default(), &self.edits, self.encoding)
-        };
+        let edits = &self.edits;
+        let pairs = |text: Option<&str>| edit_pairs(text.unwrap_or_default(), edits, self.encoding);
         match cdr_place(request) {
-            Some(CdrPlace::Json) => {
-                request.body = edit::edit_object(&request.body.0, &self.edits).into();
-            }
+            Some(CdrPlace::Json) => request.body = edit_object(&request.body.0, edits).into(),
             Some(CdrPlace::Form) => request.body = pairs(request.body.text()).into(),
             Some(CdrPlace::Query) => {
                 request.target = format!("{}?{}", request.path(), pairs(request.query()));
@@ -124,11 +121,10 @@ impl RequestTemplate {
                 None => headers.insert(0, Header::new("Host", host.clone())),
             }
         }
-        if let Some(authorization) = &self.authorization {
-            replace(headers, std::slice::from_ref(authorization), authorization);
-        }
-        for header in &self.headers {
-            replace(headers, &self.headers, header);
+        for own in [self.authorization.as_slice(), &self.headers] {
+            for header in own {
+                replace(headers, own, header);
+            }
         }
     }
 }
@@ -159,8 +155,8 @@ fn set_length(request: &mut Request) {
         }
     }
     if !stated && length > 0 {
-        let header = Header::new("Content-Length", length.to_string());
-        request.headers.push(header);
+        let length = length.to_string();
+        request.headers.push(Header::new("Content-Length", length));
     }
 }
 

@@ -10,9 +10,9 @@ use tokio::task::{JoinError, JoinSet, coop, yield_now};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::Plan;
 use super::deliver::{Transport, delivery};
 use super::event::{Delivery, Event, EventSink, Started, Summary};
-use super::plan::Plan;
 use super::schedule::{Job, Schedule};
 use super::stats::Stats;
 use crate::clock::Clock;

@@ -10,8 +10,8 @@ use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 
 use super::pace::{Pacer, Slot};
-use super::plan::{Content, Origin, Plan};
 use super::template::{CdrSource, PreparedCdr};
+use super::{Content, Origin, Plan};
 use crate::cdr::CdrText;
 use crate::cdr::scenarios::{self, GeneratedCdr};
 use crate::net::Request;

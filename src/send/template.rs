@@ -6,7 +6,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::edit::{self, Edit};
-use super::plan::{Methods, Origin};
+use super::{Methods, Origin};
 use crate::cdr::{Cdr, CdrText, live_event};
 use crate::input::Item;
 use crate::json;

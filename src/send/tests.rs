@@ -4,14 +4,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::deliver::{RetryPolicy, Transport};
+use super::deliver::Transport;
 use super::event::{Delivery, Event, EventSink, Summary};
 use super::expect::Expectation;
 use super::pace::Slot;
-use super::plan::{Content, Methods, Origin};
+use super::retry::RetryPolicy;
 use super::schedule::{Job, Schedule, ScheduleOptions};
 use super::template::RequestTemplate;
 use super::*;
+use super::{Content, Methods, Origin};
 use crate::cdr::Shape;
 use crate::cdr::account::{Account, AccountOptions};
 use crate::cdr::scenarios::{self, CallIds, GenerateOptions};
