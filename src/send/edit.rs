@@ -41,19 +41,14 @@ impl Edit {
         if field.is_empty() || field.contains('=') {
             return Err("expected a field name".to_owned());
         }
-        Ok(Self {
-            flag: "--unset",
-            field: field.to_owned(),
-            value: None,
-        })
+        let field = field.to_owned();
+        let (flag, value) = ("--unset", None);
+        Ok(Self { flag, field, value })
     }
 
     pub(crate) fn put(flag: &'static str, field: &str, value: String) -> Self {
-        Self {
-            flag,
-            field: field.to_owned(),
-            value: Some(value),
-        }
+        let (field, value) = (field.to_owned(), Some(value));
+        Self { flag, field, value }
     }
 }
 
