@@ -127,11 +127,9 @@ impl Forward {
         let mut headers = end_to_end(&response.headers);
         // The answer to HEAD keeps the handler's `Content-Length`, since there is no body to compute a length from
         // (RFC 9110, 9.3.2).
-        if request.method == "HEAD"
-            && let Some(length) = header(&response.headers, "content-length")
-        {
-            headers.push(Header::new("Content-Length", length));
-        }
+        let length = header(&response.headers, "content-length");
+        let length = length.filter(|_| request.method == "HEAD");
+        headers.extend(length.map(|length| Header::new("Content-Length", length)));
         response.headers = headers;
         Ok(response)
     }
@@ -143,11 +141,9 @@ impl Forward {
 
     fn addressed(&self, request: &Request) -> Request {
         let mut headers = end_to_end(&request.headers);
-        if header(&headers, "x-forwarded-host").is_none()
-            && let Some(host) = header(&request.headers, "host")
-        {
-            headers.push(Header::new("X-Forwarded-Host", host));
-        }
+        let is_stated = header(&headers, "x-forwarded-host").is_some();
+        let host = header(&request.headers, "host").filter(|_| !is_stated);
+        headers.extend(host.map(|host| Header::new("X-Forwarded-Host", host)));
         headers.push(Header::new("Via", self.via.clone()));
         headers.push(Header::new("Connection", "close"));
         Request {
