@@ -1,17 +1,102 @@
-//! Builds the steps of a [`RawRequest`] from a captured request, a forwarded request, or one of the suite's unusual
-//! requests.
+//! A [`RawRequest`] is a list of steps for one connection: those of a captured request, of a forwarded request, or of one
+//! of the suite's unusual requests.
 
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::Method;
 use hyper::header::{HeaderName, HeaderValue};
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
 
+use super::super::client::LIMITS;
 use super::super::headers::{Framing, with_defaults};
-use super::super::http1::Limits;
+use super::super::http1::{Limits, Outgoing};
 use super::super::{Destination, Header, Request};
-use super::{MAX_FORWARDED_BODY, RawRequest, Step};
 use crate::untrusted::{beginning, clean};
+
+/// Limit of a forwarded response's body in bytes, which is held in memory.
+pub const MAX_FORWARDED_BODY: usize = 64 * 1024 * 1024;
+
+/// Delay before a reset, so that the peer has begun to read the request.
+const DELAY_BEFORE_RESET: Duration = Duration::from_millis(100);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The step writes all bytes at once.
+    Send(Bytes),
+    /// The step writes one byte at a time, with the delay `every` between bytes.
+    Drip { bytes: Bytes, every: Duration },
+    /// The step waits for `100 Continue`, up to this duration, then continues without it (RFC 9110, section 10.1.1).
+    AwaitContinue(Duration),
+    /// The step shuts down the writing side of the connection. The response is still read.
+    HalfClose,
+    /// The step resets the connection after [`DELAY_BEFORE_RESET`], and must be the last step.
+    Reset,
+}
+
+/// A request as a list of steps. After the last step the connection stays open until the response or the timeout. A
+/// response ends the steps early.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RawRequest {
+    pub(crate) steps: Vec<Step>,
+    /// The request's method decides where the response ends: a response to `HEAD` has no body.
+    pub(super) method: Method,
+    pub(super) limits: Limits,
+}
+
+impl RawRequest {
+    pub(super) fn new(method: &str, steps: impl Into<Vec<Step>>) -> Self {
+        Self {
+            steps: steps.into(),
+            method: Method::from_bytes(method.as_bytes()).unwrap_or_default(),
+            limits: LIMITS,
+        }
+    }
+
+    /// Makes a request with which hyper parses the response. The bytes that hyper writes for this request are
+    /// discarded.
+    pub(super) fn unsent(&self) -> Outgoing {
+        let mut request = Outgoing::default();
+        *request.method_mut() = self.method.clone();
+        request
+    }
+
+    /// Runs the steps of a request up to the first write error. `is_sending` is true during a [`Step::Send`], in which
+    /// a timeout counts as `Phase::Send`.
+    pub(super) async fn write(
+        &self,
+        mut stream: impl AsyncWrite + Unpin,
+        continued: &Notify,
+        is_sending: &AtomicBool,
+    ) -> io::Result<()> {
+        for step in &self.steps {
+            is_sending.store(matches!(step, Step::Send(_)), Ordering::Relaxed);
+            match step {
+                Step::Send(bytes) => {
+                    stream.write_all(bytes).await?;
+                    stream.flush().await?;
+                }
+                Step::Drip { bytes, every } => {
+                    for byte in bytes.chunks(1) {
+                        stream.write_all(byte).await?;
+                        stream.flush().await?;
+                        sleep(*every).await;
+                    }
+                }
+                Step::AwaitContinue(limit) => {
+                    let _ = timeout(*limit, continued.notified()).await;
+                }
+                Step::HalfClose => stream.shutdown().await?,
+                Step::Reset => sleep(DELAY_BEFORE_RESET).await,
+            }
+        }
+        Ok(())
+    }
+}
 
 /// The number of bytes that [`Script::HalfHead`] sends: less than a request line and `Host`.
 const HALF_HEAD: usize = 24;

@@ -3,8 +3,9 @@ use super::super::failure::peer_closed;
 use super::super::{Header, Request};
 use super::script::message;
 use super::*;
+use bytes::Bytes;
 use proptest::prelude::*;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
