@@ -106,9 +106,8 @@ pub fn distinct(files: &[(&str, &Option<PathBuf>)]) -> Result<(), Error> {
         };
         if let Some((_, other)) = places.iter().find(|(known, _)| *known == place) {
             let place = place.display();
-            return Err(Error::Usage(format!(
-                "{other} and {flag} must name different files, but both name {place}"
-            )));
+            let what = "must name different files, but both name";
+            return Err(Error::Usage(format!("{other} and {flag} {what} {place}")));
         }
         places.push((place, flag));
     }
@@ -141,11 +140,9 @@ impl ReadyFile {
         match open_ready(&path) {
             Ok((file, draft)) => Ok(Self { path, file, draft }),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Err(Error::Usage(format!(
-                    "--ready-file {} exists and is not a ready file: remove it, or choose another \
-                     path",
-                    path.display()
-                )))
+                let what = "exists and is not a ready file: remove it, or choose another path";
+                let path = path.display();
+                Err(Error::Usage(format!("--ready-file {path} {what}")))
             }
             Err(source) => Err(Error::Write { path, source }),
         }
@@ -191,10 +188,9 @@ fn open_ready(path: &Path) -> io::Result<(File, Option<PathBuf>)> {
     let draft = PathBuf::from(draft);
     // `create_new` does not follow a symbolic link that another program placed at the draft's path.
     let file = File::options().write(true).create_new(true).open(&draft);
+    let in_the_way = || io::Error::other(format!("{} is in the way", draft.display()));
     let file = file.map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => {
-            io::Error::other(format!("{} is in the way", draft.display()))
-        }
+        io::ErrorKind::AlreadyExists => in_the_way(),
         _ => error,
     })?;
     Ok((file, Some(draft)))

@@ -81,14 +81,12 @@ pub fn prepare(
                 what,
             })?;
         }
-        let has = |item: &Item, field: &str| match item {
-            Item::Body(body) => json::members_of(body)
-                .iter()
-                .any(|member| member.name == field),
-            Item::Captured(..) => true,
-        };
         warn_of_unknown(&options.edits, show, |field| {
-            input.items.iter().any(|item| has(item, field))
+            let is_named = |member: &json::Member<'_>| member.name == field;
+            input.items.iter().any(|item| match item {
+                Item::Body(body) => json::members_of(body).iter().any(is_named),
+                Item::Captured(..) => true,
+            })
         });
         Content::File(input.items)
     } else {
@@ -274,14 +272,12 @@ pub fn announce(
 ) {
     let unusable = net::unusable_variables();
     for name in unusable.into_iter().filter(|_| !destination.is_loopback()) {
-        show.warn(&format!(
-            "{name} is no URL of a proxy and has no effect: expected one like http://HOST:PORT"
-        ));
+        let what = "is no URL of a proxy and has no effect: expected one like http://HOST:PORT";
+        show.warn(&format!("{name} {what}"));
     }
     if let Some(proxy) = proxy_in_use(destination) {
-        show.talk(&format!(
-            "using the proxy {proxy} from the environment{addition}\n"
-        ));
+        let source = format!("from the environment{addition}");
+        show.talk(&format!("using the proxy {proxy} {source}\n"));
     }
     if client.insecure && destination.is_tls() {
         show.warn("--insecure: any certificate is accepted");

@@ -1,13 +1,13 @@
 //! Checks a received payload, a JSON body or the pairs of a query string, against the documented CDR.
 //!
-//! [`json`] tokenises JSON bodies, since `serde_json::Value` keeps neither repeated names nor the digits of numbers.
+//! [`mod@json`] tokenises JSON bodies, since `serde_json::Value` keeps neither repeated names nor the digits of numbers.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::remark::{self, Code, Remark};
 use super::schema::{
@@ -129,9 +129,7 @@ pub fn judge_pairs(pairs: &[(String, String)]) -> Judgement {
     let mut repeats = HashSet::new();
     for (name, text) in pairs {
         if let Some((base, keys)) = bracketed(name) {
-            let object = fields
-                .entry(base)
-                .or_insert_with(|| Value::Object(Fields::new()));
+            let object = fields.entry(base).or_insert_with(|| json!({}));
             if !put(object, &keys, text) {
                 remarks.extend(repeated(&mut repeats, name));
             }
@@ -166,13 +164,8 @@ fn put(object: &mut Value, keys: &[&str], text: &str) -> bool {
     if below.is_empty() {
         return object.insert((*key).to_owned(), text.into()).is_none();
     }
-    put(
-        object
-            .entry(*key)
-            .or_insert_with(|| Value::Object(Fields::new())),
-        below,
-        text,
-    )
+    let object = object.entry(*key).or_insert_with(|| json!({}));
+    put(object, below, text)
 }
 
 /// Converts a query parameter to its documented type, if the typed value is written with the same text.
@@ -255,42 +248,31 @@ fn remark_on_fields(
             None if must => remarks.push(Remark::on(field.name, Code::Missing, "not there")),
             None => {}
             Some(_) if !may => {
-                let text = format!(
-                    "unexpected in this CDR; documented for {}",
-                    field.presence.words()
-                );
+                let words = field.presence.words();
+                let text = format!("unexpected in this CDR; documented for {words}");
                 remarks.push(Remark::on(field.name, Code::Unexpected, text));
             }
-            Some(value) => {
-                if let Some(remark) = remark::on_value(field, value, fields) {
-                    remarks.push(remark);
-                }
-            }
+            Some(value) => remarks.extend(remark::on_value(field, value, fields)),
         }
     }
+    let has = |name| fields.contains_key(name);
     for (one, other) in [
         ("request_id", "extra_params"),
         ("extra_params", "request_id"),
     ] {
-        if generation != Generation::Legacy
-            && fields.contains_key(one)
-            && !fields.contains_key(other)
-        {
+        if generation != Generation::Legacy && has(one) && !has(other) {
             let text = format!("missing, although {one} is present: click2call sends both");
             remarks.push(Remark::on(other, Code::Missing, text));
         }
     }
     let others = fields.keys().filter(|name| documented(name).is_none());
     for name in others {
-        remarks.push(if FIELDS_OF_OTHERS.contains(&name.as_str()) {
-            Remark::on(
-                name,
-                Code::Unexpected,
-                "a field of other TeleCMI notifications",
-            )
+        let (code, text) = if FIELDS_OF_OTHERS.contains(&name.as_str()) {
+            (Code::Unexpected, "a field of other TeleCMI notifications")
         } else {
-            Remark::on(name, Code::Unknown, "not documented")
-        });
+            (Code::Unknown, "not documented")
+        };
+        remarks.push(Remark::on(name, code, text));
     }
 }
 

@@ -97,18 +97,13 @@ pub fn on_value(field: &Field, value: &Value, fields: &Fields) -> Option<Remark>
     let odd = match (field.field_type, value) {
         (FieldType::String, Value::String(text)) if text.is_empty() => Some("empty".to_owned()),
         (FieldType::String, Value::String(text)) => odd_text(field.name, text, fields),
-        (FieldType::Number, Value::Number(number)) => {
-            odd_number(field.name, number.as_f64().unwrap_or(f64::NAN))
-        }
+        (FieldType::Number, Value::Number(number)) => odd_number(field.name, number.as_f64()),
         (FieldType::Boolean, Value::Bool(_)) => None,
         _ if is_typed_as_legacy(field, value, fields) => None,
         _ => {
-            let text = format!(
-                "{}; documented as a {}{}",
-                article(value),
-                field.field_type.name(),
-                seen_live(field, value)
-            );
+            let (found, documented) = (article(value), field.field_type.name());
+            let live = seen_live(field, value);
+            let text = format!("{found}; documented as a {documented}{live}");
             return Some(Remark::on(field.name, Code::Retyped, text));
         }
     };
@@ -171,16 +166,14 @@ fn quoted(text: &str) -> String {
 
 fn odd_hangup_reason(text: &str, fields: &Fields) -> Option<String> {
     let missed = word(fields, "status") == Some("missed");
-    match HangupReason::read(text) {
-        None => Some(format!(
-            "{}; the documented values are sent_bye, recv_bye, recv_cancel, sent_reject",
-            quoted(text)
-        )),
-        Some(reason) if missed && reason.status() == Status::Answered => Some(format!(
-            "`{text}` needs an answered call; a missed leg ends in recv_cancel or sent_reject"
-        )),
-        Some(_) => None,
-    }
+    let words = match HangupReason::read(text) {
+        None => "; the documented values are sent_bye, recv_bye, recv_cancel, sent_reject",
+        Some(reason) if missed && reason.status() == Status::Answered => {
+            " needs an answered call; a missed leg ends in recv_cancel or sent_reject"
+        }
+        Some(_) => return None,
+    };
+    Some(quoted(text) + words)
 }
 
 fn odd_digits(text: &str) -> Option<String> {
@@ -197,10 +190,7 @@ fn odd_user(text: &str, fields: &Fields) -> Option<String> {
     let parts = text.split_once('_');
     let parts = parts.filter(|(extension, app_id)| is_digits(extension) && is_digits(app_id));
     let Some((_, app_id)) = parts else {
-        return Some(format!(
-            "{}; documented as <extension>_<appid>",
-            quoted(text)
-        ));
+        return Some(quoted(text) + "; documented as <extension>_<appid>");
     };
     match fields.get("appid") {
         Some(Value::Number(appid)) if appid.is_u64() && appid.to_string() != app_id => {
@@ -213,22 +203,18 @@ fn odd_user(text: &str, fields: &Fields) -> Option<String> {
 /// E.164 numbers have at most fifteen digits.
 const LONGEST_NUMBER: f64 = 1e15;
 
-fn odd_number(name: &str, number: f64) -> Option<String> {
+fn odd_number(name: &str, number: Option<f64>) -> Option<String> {
     /// The plausible epoch milliseconds, 2001 to 2100; epoch seconds and microseconds fall outside.
     const YEARS: std::ops::Range<f64> = 1e12..4_102_444_800_000.0;
-    match name {
-        "time" if (1e9..1e11).contains(&number) => {
-            Some("looks like seconds; documented in milliseconds".to_owned())
-        }
-        "time" if !YEARS.contains(&number) => {
-            Some("not a time between 2001 and 2100 in milliseconds".to_owned())
-        }
-        "to" if !(1.0..LONGEST_NUMBER).contains(&number) => {
-            Some("not a telephone number".to_owned())
-        }
-        "appid" | "answeredsec" if number < 0.0 => Some("negative".to_owned()),
-        _ => None,
-    }
+    let number = number.unwrap_or(f64::NAN);
+    let words = match name {
+        "time" if (1e9..1e11).contains(&number) => "looks like seconds; documented in milliseconds",
+        "time" if !YEARS.contains(&number) => "not a time between 2001 and 2100 in milliseconds",
+        "to" if !(1.0..LONGEST_NUMBER).contains(&number) => "not a telephone number",
+        "appid" | "answeredsec" if number < 0.0 => "negative",
+        _ => return None,
+    };
+    Some(words.to_owned())
 }
 
 pub fn inexact(raw: &str) -> Option<String> {
@@ -237,18 +223,14 @@ pub fn inexact(raw: &str) -> Option<String> {
     if integer.is_ok_and(|n| n.unsigned_abs() <= 1 << 53) {
         return None;
     }
-    if raw.len() > LONGEST {
-        return Some(format!(
-            "a number of {} characters, which most parsers round or refuse",
-            raw.len()
-        ));
-    }
-    if raw.contains(['.', 'e', 'E']) {
-        return Some(format!("written as {raw}; documented as an integer"));
-    }
-    Some(format!(
-        "{raw} is beyond 2^53: JavaScript and other parsers round it"
-    ))
+    let length = raw.len();
+    Some(if length > LONGEST {
+        format!("a number of {length} characters, which most parsers round or refuse")
+    } else if raw.contains(['.', 'e', 'E']) {
+        format!("written as {raw}; documented as an integer")
+    } else {
+        format!("{raw} is beyond 2^53: JavaScript and other parsers round it")
+    })
 }
 
 #[cfg(test)]

@@ -116,9 +116,8 @@ pub(super) fn read_entry(text: &str, place: &str) -> Result<Part, String> {
     let pairs = request.headers.unwrap_or_default().into_iter();
     let headers = pairs.map(|pair| Header::new(pair.name, pair.value.unwrap_or_default()));
     // Names like `:authority` are pseudo-headers of HTTP/2 (RFC 9113, section 8.3).
-    let mut headers: Vec<_> = headers
-        .filter(|header| !header.name.starts_with(':'))
-        .collect();
+    let headers = headers.filter(|header| !header.name.starts_with(':'));
+    let mut headers: Vec<_> = headers.collect();
     let body = body(request.post_data.unwrap_or_default())?;
     let length = header(&headers, "content-length").and_then(|length| length.parse().ok());
     let length: i64 = length.or(request.body_size).unwrap_or(0);
@@ -160,9 +159,8 @@ fn body(data: PostData) -> Result<Vec<u8>, String> {
         }
         None | Some("" | "utf-8" | "utf8") => {}
         Some(other) => {
-            return Err(format!(
-                "its body has the unknown encoding {other:?}: only base64 is known"
-            ));
+            let what = "its body has the unknown encoding";
+            return Err(format!("{what} {other:?}: only base64 is known"));
         }
     }
     if !text.is_empty() || params.is_empty() {
@@ -171,11 +169,9 @@ fn body(data: PostData) -> Result<Vec<u8>, String> {
     let is_form =
         mime_type.is_empty() || mime_type.starts_with("application/x-www-form-urlencoded");
     if !is_form || params.iter().any(|param| param.file_name.is_some()) {
-        return Err(
-            "the body cannot be built from postData.params, only a URL-encoded form can: export the request \
-             again with postData.text"
-                .to_owned(),
-        );
+        let what = "the body cannot be built from postData.params, only a URL-encoded form can: \
+            export the request again with postData.text";
+        return Err(what.to_owned());
     }
     Ok(form(&params).into_bytes())
 }

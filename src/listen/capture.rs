@@ -146,9 +146,8 @@ impl Alarm {
 
     fn held_back(&mut self) -> Option<String> {
         let (cause, lost) = (self.cause.take()?, self.lost);
-        Some(format!(
-            "cannot be written: {cause}; {lost} not saved so far"
-        ))
+        let text = format!("cannot be written: {cause}; {lost} not saved so far");
+        Some(text)
     }
 }
 
@@ -207,9 +206,8 @@ impl CaptureFile {
     /// meanwhile.
     fn roll_back(&mut self, length: Option<u64>, written: usize) {
         let now = self.length().ok().flatten();
-        let is_cut = length
-            .filter(|length| now == Some(length + written as u64))
-            .is_some_and(|length| self.file.set_len(length).is_ok());
+        let before = length.filter(|length| now == Some(length + written as u64));
+        let is_cut = before.is_some_and(|length| self.file.set_len(length).is_ok());
         self.is_torn |= written > 0 && !is_cut;
     }
 

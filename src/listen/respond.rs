@@ -71,10 +71,9 @@ impl ResponsePolicy {
                 (unreadable(Code::BadRequest, text), Some(response))
             }
             (None, "GET" | "POST") => {
+                let why = "not a proxy: the request target must be a path";
                 let is_path = request.target.starts_with('/');
-                let refused = (!is_path)
-                    .then(|| not_allowed("not a proxy: the request target must be a path"));
-                (judge(request), refused)
+                (judge(request), (!is_path).then(|| not_allowed(why)))
             }
             (None, "HEAD") => (no_cdr(None), Some(self.accepted(""))),
             (None, "OPTIONS") => {
@@ -227,10 +226,8 @@ pub(crate) fn judge(request: &Request) -> Judgement {
             Some(format!("content type {other}; {JSON} is expected"))
         }
     };
-    let has_cdr = |query| {
-        let judgement = judge_pairs(&query::decode(query).pairs);
-        judgement.verdict.kind.is_cdr()
-    };
+    let judged = |query| judge_pairs(&query::decode(query).pairs).verdict;
+    let has_cdr = |query| judged(query).kind.is_cdr();
     if body.is_empty() && request.query().is_some_and(has_cdr) {
         let text = "an empty body; the CDR is in the query, where only a GET has it";
         return unreadable(Code::Empty, text);
@@ -309,9 +306,8 @@ fn forwarded_for(element: &str) -> Option<&str> {
 
 fn address(text: &str) -> Option<String> {
     let text = text.trim();
-    let bracketed = text
-        .strip_prefix('[')
-        .and_then(|text| text.strip_suffix(']'));
+    let inner = text.strip_prefix('[');
+    let bracketed = inner.and_then(|text| text.strip_suffix(']'));
     let ip = bracketed.unwrap_or(text).parse();
     let ip = ip.map(|ip: IpAddr| ip.to_string());
     let with_port = || text.parse().map(|address: SocketAddr| address.to_string());

@@ -69,13 +69,10 @@ impl CaseLines {
             0 => (Role::Good, "✓", format!("{ok} held")),
             _ => (Role::Bad, "✗", format!("{failed} of {all} failed")),
         };
-        format!(
-            "{} {:<FAMILIES$} {} {}\n",
-            theme.paint(role, mark),
-            family.to_string(),
-            theme.paint(role, &result),
-            theme.paint(Role::Faint, &format!("· {}", family.heading()))
-        )
+        let (mark, result) = (theme.paint(role, mark), theme.paint(role, &result));
+        let heading = theme.paint(Role::Faint, &format!("· {}", family.heading()));
+        let family = family.to_string();
+        format!("{mark} {family:<FAMILIES$} {result} {heading}\n")
     }
 
     /// Returns the last family's line, and a line for each reason to skip cases.
