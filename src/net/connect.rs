@@ -3,14 +3,13 @@
 use std::borrow::Cow;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{Either as First, select};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, lookup_host};
-use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -22,8 +21,8 @@ use super::failure::{explain, timed_out};
 use super::{Failure, Phase, tls};
 use crate::error::Error;
 
-/// The delay before the second address family is tried (RFC 8305, section 5).
-const SECOND_FAMILY_DELAY: Duration = Duration::from_millis(250);
+/// The delay before the next address is tried (RFC 8305, section 5).
+const NEXT_ADDRESS_DELAY: Duration = Duration::from_millis(250);
 
 /// The TLS stream is boxed because it is large.
 pub(crate) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
@@ -93,43 +92,58 @@ fn known(host: &str, port: u16) -> Vec<SocketAddr> {
     addresses.map(|address| (address, port).into()).collect()
 }
 
-/// Connects to the first address that accepts. IPv4 and IPv6 are tried side by side; the second address family starts
-/// after a delay, or as soon as the first fails.
+/// Connects to the first address that accepts. Each next address is tried after a delay, or as soon as an attempt
+/// fails; IPv4 and IPv6 take turns.
 async fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     let first_is_v4 = addresses.first().is_some_and(SocketAddr::is_ipv4);
-    let is_first = |address: &SocketAddr| address.is_ipv4() == first_is_v4;
-    if addresses.iter().all(is_first) {
-        return TcpStream::connect(addresses).await;
+    let is_first = |address: &&SocketAddr| address.is_ipv4() == first_is_v4;
+    let (first, second): (Vec<_>, Vec<_>) = addresses.iter().partition(is_first);
+    let mut in_turn: Vec<(_, &SocketAddr)> = (0..).zip(first).chain((0..).zip(second)).collect();
+    in_turn.sort_by_key(|(turn, _)| *turn);
+    let mut left = in_turn.into_iter();
+    let mut attempts = FuturesUnordered::new();
+    let mut failure = None;
+    loop {
+        let next = left.next();
+        let delay = next.map_or(Duration::MAX, |_| NEXT_ADDRESS_DELAY);
+        attempts.extend(next.map(|(_, address)| TcpStream::connect(*address)));
+        match timeout(delay, attempts.next()).await {
+            Ok(Some(Ok(connected))) => return Ok(connected),
+            Ok(Some(Err(error))) => {
+                // A refused connection explains more than an unreachable address family.
+                let explains_more = error.kind() == io::ErrorKind::ConnectionRefused;
+                failure = failure.filter(|_| !explains_more).or(Some(error));
+            }
+            Ok(None) => return Err(failure.unwrap_or(io::ErrorKind::NotFound.into())),
+            Err(_) => {}
+        }
     }
-    let (first, second): (Vec<_>, Vec<_>) = addresses.iter().partition(|address| is_first(address));
-    let first_failed = Notify::new();
-    let preferred = async {
-        let connected = TcpStream::connect(&first[..]).await;
-        connected.inspect_err(|_| first_failed.notify_one())
-    };
-    let fallback = async {
-        let _ = timeout(SECOND_FAMILY_DELAY, first_failed.notified()).await;
-        TcpStream::connect(&second[..]).await
-    };
-    let (first_error, last) = match select(pin!(preferred), pin!(fallback)).await {
-        First::Left((Err(error), fallback)) => (error, fallback.await),
-        First::Right((Err(error), preferred)) => (error, preferred.await),
-        First::Left((connected, _)) | First::Right((connected, _)) => return connected,
-    };
-    // If addresses failed in different ways, a refused connection explains more than an unreachable address family.
-    last.map_err(|last_error| match last_error.kind() {
-        io::ErrorKind::ConnectionRefused => last_error,
-        _ => first_error,
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpSocket};
 
     /// An address of the IPv6 discard prefix (RFC 6666): unreachable, or packets are dropped.
     const BLACK_HOLE: &str = "[100::1]:9";
+
+    #[tokio::test]
+    async fn the_next_address_of_a_family_is_tried_while_the_first_one_hangs() {
+        let full = TcpSocket::new_v4().unwrap();
+        full.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let full = full.listen(1).unwrap();
+        let hanging = full.local_addr().unwrap();
+        let mut queued = Vec::new();
+        let connect = || timeout(Duration::from_millis(100), TcpStream::connect(hanging));
+        while let Ok(Ok(stream)) = connect().await {
+            queued.push(stream);
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let open = listener.local_addr().unwrap();
+        let connected = timeout(Duration::from_secs(3), dial(&[hanging, open])).await;
+        assert_eq!(connected.unwrap().unwrap().peer_addr().unwrap(), open);
+    }
 
     #[tokio::test]
     async fn the_second_family_is_tried_while_the_first_one_hangs_or_when_it_refuses() {
