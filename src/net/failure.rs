@@ -228,6 +228,10 @@ fn distrust(error: &CertificateError) -> (String, &'static str) {
             return (format!("wrong host, the certificate is for {names}"), hint);
         }
         Cause::Revoked => ("revoked", "issue a new certificate"),
+        other if format!("{other:?}").contains("UnsupportedCertVersion") => (
+            "version 1, the certificate names no host",
+            "issue the certificate with a name: openssl req -addext subjectAltName=DNS:HOST",
+        ),
         other => match NotTrusted::of(other) {
             None => return (quoted(&other.to_string()), "-k accepts any certificate"),
             Some(NotTrusted {

@@ -20,13 +20,10 @@ pub(super) fn config(options: &ClientOptions) -> Result<ClientConfig, Error> {
     let failed = |error: rustls::Error| Error::Tls(error.to_string());
     let provider = Arc::new(ring::default_provider());
     let algorithms = provider.signature_verification_algorithms;
-    let trusted = if options.insecure {
-        None
-    } else {
-        let named = options.certificates.clone();
-        let system = Verifier::new_with_extra_roots(named.clone(), Arc::clone(&provider));
-        Some((system.map_err(failed)?, named))
-    };
+    let named = options.certificates.clone();
+    let system = || Verifier::new_with_extra_roots(named.clone(), Arc::clone(&provider));
+    let system = (!options.insecure).then(system).transpose();
+    let trusted = system.map_err(failed)?.map(|system| (system, named));
     let verifier = CertificateVerifier {
         trusted,
         algorithms,
@@ -60,7 +57,8 @@ pub fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, (usize, S
     }
     let read = |(at, _): (usize, &str)| {
         let certificate = CertificateDer::from_pem_slice(&pem.as_bytes()[at..]).ok();
-        let is_valid = |der: &CertificateDer<'_>| ParsedCertificate::try_from(der).is_ok();
+        let mut checked = rustls::RootCertStore::empty();
+        let is_valid = |der: &CertificateDer<'_>| checked.add(der.clone().into_owned()).is_ok();
         let line = pem[..at].matches('\n').count() + 1;
         let what = "this certificate is damaged: copy the file again";
         (certificate.filter(is_valid)).ok_or_else(|| (line, what.to_owned()))
@@ -86,7 +84,8 @@ impl NotTrusted {
     }
 }
 
-/// Verifies a server's certificate. Handshake signatures are verified even with `insecure`.
+/// Verifies a server's certificate and handshake signature, with `insecure` neither: rustls reads no version 1
+/// certificates.
 #[derive(Debug)]
 struct CertificateVerifier {
     /// The system's verifier and the certificates of `--cacert`. With `insecure` the field is `None`, and every
@@ -104,6 +103,7 @@ impl ServerCertVerifier for CertificateVerifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        use CertificateError::{BadSignature, UnknownIssuer};
         let Some((system, named)) = &self.trusted else {
             return Ok(ServerCertVerified::assertion());
         };
@@ -113,19 +113,15 @@ impl ServerCertVerifier for CertificateVerifier {
         };
         // A self-signed CA, the kind that `openssl req -x509` makes, is refused after the dates are checked and before
         // the issuer is, and only the error's text identifies the case.
-        let is_self_signed = matches!(error, CertificateError::Other(_))
-            && format!("{error:?}").contains("CaUsedAsEndEntity");
-        if is_self_signed && named.contains(certificate) {
-            verify_server_name(&ParsedCertificate::try_from(certificate)?, host)?;
-            return Ok(ServerCertVerified::assertion());
-        }
+        let is_self_signed = format!("{error:?}").contains("CaUsedAsEndEntity");
         // `BadSignature`: another authority has the name of the issuer.
-        let is_unknown = matches!(
-            error,
-            CertificateError::UnknownIssuer | CertificateError::BadSignature
-        );
+        let is_unknown = matches!(error, BadSignature | UnknownIssuer);
         if !is_self_signed && !is_unknown {
             return Err(error.into());
+        }
+        if named.contains(certificate) {
+            verify_server_name(&ParsedCertificate::try_from(certificate)?, host)?;
+            return Ok(ServerCertVerified::assertion());
         }
         let cause = NotTrusted {
             is_self_signed,
@@ -140,6 +136,9 @@ impl ServerCertVerifier for CertificateVerifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        if self.trusted.is_none() {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
         crypto::verify_tls12_signature(message, certificate, signed, &self.algorithms)
     }
 
@@ -149,6 +148,9 @@ impl ServerCertVerifier for CertificateVerifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        if self.trusted.is_none() {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
         crypto::verify_tls13_signature(message, certificate, signed, &self.algorithms)
     }
 

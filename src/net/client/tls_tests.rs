@@ -204,6 +204,13 @@ async fn a_named_certificate_may_be_the_server_s_own() {
             expected
         );
     }
+    let (certificate, key) = Authority::new("ours").signed("localhost", 2999);
+    let options = ClientOptions {
+        certificates: vec![certificate.clone()],
+        ..ClientOptions::default()
+    };
+    let by_another = get(serve(certificate, &key).await, &options).await;
+    assert_eq!(by_another.unwrap().status, 200);
 }
 
 #[tokio::test]
