@@ -3,6 +3,7 @@
 //! Redirects are not followed, a written request is never sent again, loopback bypasses the environment's proxies, and
 //! connections are reused only with `keep_alive`.
 
+use std::env;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -109,7 +110,11 @@ impl Client {
                 match self.exchange(&mut connection, outgoing, deadline).await {
                     Ok(response) => return Ok(self.keep(connection, response)),
                     Err(http1::Error::NotSent(back)) => outgoing = *back,
-                    Err(http1::Error::Failed(failure)) => return Err(on_kept(failure)),
+                    Err(http1::Error::Failed(failure)) => {
+                        let is_closed = failure.kind == FailureKind::Closed;
+                        self.pool().peer_closes |= is_first_reuse && is_closed;
+                        return Err(on_kept(failure));
+                    }
                 }
             }
             if is_first_reuse {
@@ -238,11 +243,16 @@ fn on_kept(failure: Failure) -> Failure {
 /// The proxy for a destination from `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, with its secrets masked.
 /// Loopback destinations have no proxy.
 pub fn proxy_in_use(destination: &Destination) -> Option<String> {
-    proxy_among(&Matcher::from_env(), destination)
+    let excluded = env::var("NO_PROXY").or_else(|_| env::var("no_proxy"));
+    let excluded = excluded.unwrap_or_default();
+    proxy_among(&Matcher::from_env(), &excluded, destination)
 }
 
-fn proxy_among(environment: &Matcher, destination: &Destination) -> Option<String> {
-    if destination.is_loopback() {
+fn proxy_among(environment: &Matcher, excluded: &str, destination: &Destination) -> Option<String> {
+    let place = destination.place();
+    // `Matcher` applies `*` to host names only, and ignores entries with a port.
+    let excludes = |entry: &str| entry == "*" || entry.eq_ignore_ascii_case(&place);
+    if destination.is_loopback() || excluded.split(',').map(str::trim).any(excludes) {
         return None;
     }
     let proxy = environment.intercept(&destination.url.as_str().parse().ok()?)?;

@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -123,13 +123,9 @@ impl Connection {
         let failure = explain(error, self.progress.phase(), destination);
         // A TLS server replies to plain HTTP with an alert or handshake record, recognised by its content type (RFC
         // 8446, section 5.1).
-        let speaks_tls = matches!(
-            self.progress.first_byte.load(Ordering::Relaxed),
-            0x15 | 0x16
-        );
-        if failure.kind == FailureKind::NotHttp && speaks_tls {
-            let place = destination.place();
-            let text = format!("{place} uses TLS: try https://");
+        let first_byte = self.progress.first_byte.load(Ordering::Relaxed);
+        if failure.kind == FailureKind::NotHttp && matches!(first_byte, 0x15 | 0x16) {
+            let text = format!("{} uses TLS: try https://", destination.place());
             return Failure { text, ..failure };
         }
         failure
@@ -150,13 +146,8 @@ pub(super) async fn read<B: Body<Data = Bytes> + Unpin>(
     limits: Limits,
 ) -> Result<Response, B::Error> {
     let (head, mut body) = incoming.into_parts();
-    let mut response = Response {
-        status: head.status.as_u16(),
-        headers: headers_of(&head.headers),
-        body: super::Body::default(),
-        size: 0,
-        complete: true,
-    };
+    let (status, headers) = (head.status.as_u16(), headers_of(&head.headers));
+    let mut response = Response::new(status, headers, "");
     if !limits.redirects && redirects(&response) {
         response.complete = false;
         return Ok(response);
@@ -187,6 +178,7 @@ pub(super) struct Progress {
     phase: AtomicU8,
     /// The first byte of the response, or 0.
     first_byte: AtomicU8,
+    has_written: AtomicBool,
 }
 
 impl Progress {
@@ -217,6 +209,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        // hyper cancels the first request if it reads a peer's banner or early response before.
+        if !self.progress.has_written.load(Ordering::Relaxed) {
+            return Poll::Pending;
+        }
         let before = buffer.filled().len();
         match ready!(Pin::new(&mut self.stream).poll_read(context, buffer)) {
             Ok(()) => {}
@@ -244,6 +240,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if !self.progress.has_written.swap(true, Ordering::Relaxed) {
+            context.waker().wake_by_ref();
+        }
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 

@@ -306,6 +306,21 @@ async fn peers_that_hang_up_are_told_apart() {
 }
 
 #[tokio::test]
+async fn a_peer_that_speaks_first_is_read() {
+    for (greeting, kind) in [(OK, None), (b"SSH-2.0-x\r\n", Some(FailureKind::NotHttp))] {
+        let peer = Peer::new(move |mut stream| async move {
+            let _ = stream.write_all(greeting).await;
+            read_request(&mut stream).await;
+        })
+        .await;
+        for _ in 0..20 {
+            let failure = peer.post("/").await.err();
+            assert_eq!(failure.map(|failure| failure.kind), kind);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_reset_is_told() {
     let peer = Peer::new(|mut stream| async move {
         read_request(&mut stream).await;
@@ -553,6 +568,27 @@ async fn a_kept_connection_that_ends_is_not_tried_again() {
 }
 
 #[tokio::test]
+async fn only_the_first_reuse_fails_at_a_peer_that_closes_late() {
+    let peer = Peer::new(|mut stream| async move {
+        read_request(&mut stream).await;
+        let _ = stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            .await;
+        read_request(&mut stream).await;
+    })
+    .await;
+    let client = peer.client(&ClientOptions {
+        keep_alive: true,
+        ..ClientOptions::default()
+    });
+    let mut failed = Vec::new();
+    for n in 1..=6 {
+        failed.extend(client.send(&post("/")).await.is_err().then_some(n));
+    }
+    assert_eq!(failed, [2]);
+}
+
+#[tokio::test]
 async fn a_response_cut_on_a_kept_connection_is_an_ordinary_close() {
     let peer = Peer::new(|mut stream| async move {
         for length in [0, 9] {
@@ -604,7 +640,11 @@ fn proxies_come_from_the_environment_but_never_for_loopback() {
         .all("http://u:p@proxy.test:3128")
         .no("near.test")
         .build();
-    let proxy = |url| proxy_among(&environment, &Destination::parse(url).unwrap());
+    let excluding = |excluded, url| {
+        let destination = Destination::parse(url).unwrap();
+        proxy_among(&environment, excluded, &destination)
+    };
+    let proxy = |url| excluding("", url);
     assert_eq!(
         proxy("http://cdr.test/?token=a").as_deref(),
         Some("http://proxy.test:3128")
@@ -616,4 +656,12 @@ fn proxies_come_from_the_environment_but_never_for_loopback() {
     assert_eq!(proxy("http://near.test"), None);
     assert_eq!(proxy("http://localhost:5000"), None);
     assert_eq!(proxy("http://127.0.0.1:5000"), None);
+    for (excluded, is_excluded) in [
+        ("*", true),
+        ("other.test, 192.0.2.1:8000", true),
+        ("192.0.2.1:8001", false),
+    ] {
+        let proxy = excluding(excluded, "http://192.0.2.1:8000/");
+        assert_eq!(proxy.is_none(), is_excluded, "{excluded}");
+    }
 }
