@@ -111,11 +111,10 @@ impl Forwarded {
     pub(crate) fn recorded(response: &Response) -> Response {
         let kept = response.body.len().min(MAX_RESPONSE_BODY);
         Response {
-            status: response.status,
             headers: masked_headers(response.headers.clone()),
             body: response.body.0[..kept].to_vec().into(),
-            size: response.size,
             complete: response.complete && kept == response.body.len(),
+            ..response.clone()
         }
     }
 }

@@ -248,6 +248,9 @@ pub struct Response {
     pub body: Body,
     pub size: u64,
     pub complete: bool,
+    /// The advice on the response, if it follows from the way to the peer.
+    #[serde(skip)]
+    pub hint: Option<&'static str>,
 }
 
 impl Response {
@@ -259,6 +262,7 @@ impl Response {
             size: body.len() as u64,
             body: Body(body),
             complete: true,
+            hint: None,
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use regex_lite::{Captures, Regex};
 use serde_json::Value;
 
+use crate::json;
 use crate::net::{Failure, FailureKind as Kind, Phase, Response, header};
 use crate::untrusted::{beginning, clean, pattern};
 
@@ -40,6 +41,10 @@ static HEADING: LazyLock<Regex> = LazyLock::new(|| {
 
 static INVISIBLE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r"(?is)<!--.*?-->|<script\b.*?</script>|<style\b.*?</style>|<title\b.*?</title>")
+});
+/// An error that a page passes to its script as JSON (Next.js, Vite).
+static SCRIPT_ERROR: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r#"(?:"name":("[^"\\]*"),"source":"[^"]*",)?"message":("(?:[^"\\]|\\.)*"),"stack":""#)
 });
 static TITLE: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?is)<title[^>]*>(.*?)</title>"));
 static BLOCK_TAG: LazyLock<Regex> = LazyLock::new(|| {
@@ -76,7 +81,8 @@ pub fn is_html(response: &Response) -> bool {
 
 /// Returns whether a body begins as an HTML document, or as an error of PHP.
 pub fn is_html_document(response: &Response) -> bool {
-    let start = response.body.0.trim_ascii_start();
+    let body = response.decoded().unwrap_or_default();
+    let start = body.trim_ascii_start();
     let is_tag = |tag: &str| {
         let start = start.get(..tag.len());
         start.is_some_and(|start| start.eq_ignore_ascii_case(tag.as_bytes()))
@@ -87,7 +93,7 @@ pub fn is_html_document(response: &Response) -> bool {
 
 /// Returns whether the beginning of a body has a word, which is in lower case, in any case.
 fn contains(response: &Response, word: &str) -> bool {
-    let body = &response.body.0;
+    let body = response.decoded().unwrap_or_default();
     let text = String::from_utf8_lossy(&body[..body.len().min(MAX_BYTES)]);
     text.to_lowercase().contains(word)
 }
@@ -129,6 +135,10 @@ fn message(json: &Value) -> Option<String> {
 
 /// The line of an HTML page: an exception in its title or text, else the title and the first paragraph.
 fn page_line(html: &str) -> Option<String> {
+    if let Some(found) = SCRIPT_ERROR.captures(html) {
+        let texts = found.iter().skip(1).flatten().map(|text| text.as_str());
+        return Some(texts.map(json::unquoted).collect::<Vec<_>>().join(": "));
+    }
     let title = TITLE.captures(html).map(|title| plain(&title[1]));
     // Express and Rails give all pages one title.
     let title = title.filter(|title| {
@@ -229,6 +239,7 @@ pub const GET_IS_NOT_ROUTED: &str = "the handler does not accept GET: route GET 
 const CSRF: &str = "the framework's CSRF protection refuses the POST: exempt the route from CSRF (csrf_exempt in Django, $except in Laravel)";
 const BASIC: &str = "401: the handler requires credentials, which TeleCMI does not send: put a token into the URL's path or query instead";
 const HOST: &str = "the handler does not know this host name: add it to ALLOWED_HOSTS, or use the name that it knows, such as http://localhost";
+const TLS: &str = "the port uses TLS: use https://";
 
 /// Statuses, a word in lower case that the reply must contain, and the advice. The first row that fits counts.
 #[rustfmt::skip]
@@ -238,6 +249,8 @@ const BY_STATUS: &[(&[u16], &str, &str)] = &[
     (&[400], "disallowedhost", HOST),
     (&[400], "allowed_hosts", HOST),
     (&[400], "invalid host", HOST),
+    (&[400], "plain http", TLS),
+    (&[400], "http request to an https", TLS),
     (&[400, 409, 422], "", "the handler refused the payload: see its reply"),
     (&[401, 403], "", "the handler wants a secret: give it with --app-id, --custom, -H or in the URL, as its reply says"),
     (&[404], "", "404: check the path; TeleCMI's own examples use /webhook/cdr"),
@@ -266,7 +279,8 @@ pub fn advice_on_response(method: &str, response: &Response) -> Option<&'static 
         .find(|(statuses, word, _)| statuses.contains(&status) && contains(response, word));
     let failed = "the handler failed: see the handler's log";
     let otherwise = (500..600).contains(&status).then_some(failed);
-    row.map(|(.., advice)| *advice).or(otherwise)
+    let advice = row.map(|(.., advice)| *advice).or(otherwise);
+    response.hint.or(advice)
 }
 
 /// Returns advice on a request without a usable response.
@@ -327,6 +341,14 @@ mod tests {
         ] {
             assert_eq!(line("text/html", page).as_deref(), Some(shown));
         }
+        let next = r#"<title>500</title><script id="__NEXT_DATA__" type="application/json">{"props":{"pageProps":{"statusCode":500}},"err":{"name":"TypeError","source":"server","message":"no \"leg\" in \u003cbody\u003e","stack":"TypeError: no\n    at x"}}</script>"#;
+        let vite = r#"<title>Error</title><script type="module">const error = {"message":"leg is missing","stack":"    at x","frame":""}</script>"#;
+        for (page, shown) in [
+            (next, "TypeError: no \"leg\" in <body>"),
+            (vite, "leg is missing"),
+        ] {
+            assert_eq!(line("text/html", page).as_deref(), Some(shown));
+        }
         let traceback = "Traceback (most recent call last):\n  File \"a.py\", line 1\n    x\nValueError: year 54000 is out of range\n";
         assert_eq!(
             line("text/plain", traceback).as_deref(),
@@ -383,6 +405,20 @@ mod tests {
             Some("got it".to_owned())
         );
         assert_eq!(line("text/plain", ""), None);
+    }
+
+    #[test]
+    fn a_port_of_tls_is_named_even_in_a_compressed_page() {
+        use std::io::Write as _;
+        let page = b"<html><h1>400 Bad Request</h1>The plain HTTP request was sent to HTTPS port";
+        let mut body = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        body.write_all(page).unwrap();
+        let coding = vec![Header::new("Content-Encoding", "gzip")];
+        let response = Response::new(400, coding, body.finish().unwrap());
+        assert_eq!(advice_on_response("POST", &response), Some(TLS));
+        assert!(is_html(&response));
+        let go = Response::plain(400, "Client sent an HTTP request to an HTTPS server.\n");
+        assert_eq!(advice_on_response("POST", &go), Some(TLS));
     }
 
     proptest! {

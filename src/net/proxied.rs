@@ -24,6 +24,9 @@ pub fn unusable_variables() -> Vec<&'static str> {
     NAMES.split(' ').filter(is_unusable).collect()
 }
 
+/// The advice on an answer to plain HTTP, in which a proxy's own answers cannot be told from the handler's.
+const MAY_BE_OF_PROXY: &str = "the request went through a proxy, so the cause may be the proxy, not the handler: hosts in NO_PROXY bypass the proxy";
+
 pub(super) struct Proxied {
     client: reqwest::Client,
     destination: Destination,
@@ -70,7 +73,10 @@ impl Proxied {
         let sent = self.client.execute(outgoing);
         let incoming = self.phase(Phase::Wait, deadline, sent).await?;
         let response = read(incoming.into(), LIMITS);
-        unless_redirect(self.phase(Phase::Read, deadline, response).await?)
+        let response = self.phase(Phase::Read, deadline, response).await?;
+        let may_be_of_proxy = matches!(response.status, 403 | 502..=504);
+        let hint = Some(MAY_BE_OF_PROXY).filter(|_| may_be_of_proxy && !self.destination.is_tls());
+        unless_redirect(Response { hint, ..response })
     }
 
     async fn phase<T>(
@@ -108,7 +114,14 @@ impl Proxied {
                 Failure::new(Phase::Connect, FailureKind::Proxy, text)
             }
             (true, false) => explain_at(&error, Phase::Connect, &proxy, &self.destination),
-            (false, _) => return explain(&error, phase, &self.destination),
+            (false, _) => {
+                let mut failure = explain(&error, phase, &self.destination);
+                if !self.destination.is_tls() {
+                    failure.text = format!("{} (through {proxy})", failure.text);
+                    failure.hint = Some(MAY_BE_OF_PROXY);
+                }
+                return failure;
+            }
         };
         // The certificate is the handler's: the proxy passes TLS on.
         if failure.kind == FailureKind::Tls {

@@ -279,6 +279,23 @@ fn a_proxys_failures_are_the_proxys() {
         );
         assert_eq!(records.records_of("summary")[0]["by_failure"]["proxy"], 1);
     }
+    // An answer to plain HTTP may be the proxy's or the handler's.
+    for (answer, said) in [
+        (
+            "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n",
+            "403 Forbidden",
+        ),
+        ("", "without answering (through the proxy http://127.0.0.1:"),
+        (
+            "SSH-2.0-x\r\n",
+            "not HTTP (through the proxy http://127.0.0.1:",
+        ),
+    ] {
+        let ended = through("HTTP_PROXY", &stub(answer), "http://cdr.test/x", &[]).expect(1);
+        assert!(ended.stdout.contains(said), "{}", ended.whole());
+        let hint = "hint: the request went through a proxy, so the cause may be the proxy";
+        assert!(ended.stderr.contains(hint), "{}", ended.whole());
+    }
     for value in ["http://[::1", "no proxy", "http://"] {
         let ended = through("HTTP_PROXY", value, "http://no-such.invalid/", &[]).expect(1);
         let warning = "warning: HTTP_PROXY is no URL of a proxy and has no effect: expected one like http://HOST:PORT\n";
