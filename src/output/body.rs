@@ -22,24 +22,34 @@ const MAX_BINARY: usize = 64;
 /// Without `--verbose`, this many characters of a line are shown.
 pub const MAX_LINE: usize = 300;
 
-/// JSON in one line without spaces: the first `MAX_LINE` characters, or more if a message ends later. Returns `None` for
-/// a body that is not JSON.
-pub fn compact_json(body: &[u8]) -> Option<String> {
+/// JSON in one line without spaces: the first `MAX_LINE` characters, or more if the message ends later. A message far
+/// behind them, as behind a stack trace, is a line of its own. Returns `None` for a body that is not JSON.
+pub fn compact_json(body: &[u8]) -> Option<Vec<String>> {
     let text = json_text(body)?;
-    let (mut compact, mut is_message, mut message_end) = (String::new(), false, None);
+    let (mut compact, mut key, mut best, mut message) = (String::new(), None, usize::MAX, 0..0);
     for token in json::tokens(text) {
+        let start = compact.len();
         compact += &clean(&readable(token.text));
-        match token.kind {
-            Kind::Key => is_message = MESSAGES.contains(&&*json::unquoted(token.text)),
-            Kind::Colon | Kind::Open => {}
-            Kind::String if is_message => {
-                message_end.get_or_insert(compact.len());
+        match (token.kind, key) {
+            (Kind::Key, _) => {
+                let name = json::unquoted(token.text);
+                // `exception`, the first of `MESSAGES`, is a class or a stack trace.
+                let rank = MESSAGES[1..].iter().position(|message| *message == name);
+                key = rank.map(|rank| (rank, start));
             }
-            _ => is_message = false,
+            (Kind::String, Some((rank, start))) if rank < best => {
+                (best, message) = (rank, start..compact.len());
+            }
+            (Kind::Colon | Kind::Open | Kind::String, _) => {}
+            _ => key = None,
         }
     }
-    let message = &compact[..message_end.filter(|end| *end <= MAX_BYTES).unwrap_or(0)];
-    Some(cut(&compact, MAX_LINE.max(message.chars().count())))
+    let to_its_end = compact[..message.end].chars().count();
+    Some(if message.start > 2 * MAX_LINE {
+        vec![cut(&compact, MAX_LINE), cut(&compact[message], MAX_LINE)]
+    } else {
+        vec![cut(&compact, to_its_end.clamp(MAX_LINE, MAX_BYTES))]
+    })
 }
 
 pub fn compressed(size: u64, names: &str) -> String {

@@ -96,12 +96,12 @@ fn reply(last: &Attempt, theme: Theme, verbose: bool) -> Vec<String> {
         Err(names) => return vec![body::compressed(response.size, &names)],
     };
     if !verbose {
-        let page = || Some(format!("a page: {}", reply_line(response)?));
+        let page = || Some(vec![format!("a page: {}", reply_line(response)?)]);
         // Flask gives the type `text/html` to plain text, too.
         let is_page = is_html(response) && decoded.contains(&b'<');
         let page = is_page.then(page).flatten();
-        if let Some(line) = page.or_else(|| body::compact_json(&decoded)) {
-            return vec![line];
+        if let Some(lines) = page.or_else(|| body::compact_json(&decoded)) {
+            return lines;
         }
     }
     let faint = |text: String| theme.paint(Role::Faint, &text);

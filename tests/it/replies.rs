@@ -144,6 +144,17 @@ fn json_is_one_line_and_cut_only_behind_its_message() {
     assert!(line.ends_with(" characters more (-v shows them)"), "{line}");
     assert!(line.chars().count() < 600, "{line}");
     assert!(shown(&url, &["-v"]).contains(&input));
+    let trace = "at cdr.Handler\\n".repeat(1_000);
+    let spring = format!(
+        r#"{{"status":500,"error":"Internal Server Error","trace":"{trace}","message":"no \"leg\"","path":"/"}}"#
+    );
+    let url = handler("500 Internal Server Error", json, spring.as_bytes());
+    let lines = shown(&url, &[]);
+    assert!(
+        lines.ends_with("\n\"message\":\"no \\\"leg\\\"\""),
+        "{lines}"
+    );
+    assert!(lines.chars().count() < 400, "{lines}");
     let url = handler(
         "400 Bad Request",
         json,
