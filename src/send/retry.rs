@@ -14,7 +14,7 @@ pub struct RetryPolicy {
     /// Number of retries of a delivery, after no answer, 408, 425, 429, 500, 502, 503 or 504
     #[arg(id = "retry", long = "retry", value_name = "N", default_value_t = 0, value_parser = parse::whole::<u32, 0, 100>)]
     pub retries: u32,
-    /// Wait before the first retry; doubled for each further retry, shortened at random by up to half. Retry-After is obeyed
+    /// Wait before the first retry; doubled for each further retry up to 5m, shortened at random by up to half. Retry-After is obeyed
     #[arg(id = "retry_interval", long = "retry-interval", value_name = "D", default_value = "1s", value_parser = parse::duration)]
     pub interval: Duration,
     /// Maximum wait that Retry-After may ask for; a longer one is shortened to this
@@ -27,7 +27,7 @@ pub struct RetryPolicy {
     pub schedule: Vec<Duration>,
 }
 
-/// The maximum wait between two attempts of a delivery without `Retry-After`.
+/// Doubling does not make the wait between two attempts longer.
 const MAX_WAIT: Duration = Duration::from_secs(300);
 
 impl RetryPolicy {
@@ -35,10 +35,11 @@ impl RetryPolicy {
     /// from retrying at once.
     pub(super) fn wait(&self, seed: Seed, n: u64, attempt: u32) -> Duration {
         let factor = 1_u32.checked_shl(attempt - 1).unwrap_or(u32::MAX);
-        let doubled = self.interval.saturating_mul(factor);
+        let most = MAX_WAIT.max(self.interval);
+        let doubled = self.interval.saturating_mul(factor).min(most);
         let stream = n * 64 + u64::from(attempt.min(63));
         let mut rng = seed.rng(Stream::Retry, stream);
-        doubled.min(MAX_WAIT).mul_f64(rng.random_range(0.5..=1.0))
+        doubled.mul_f64(rng.random_range(0.5..=1.0))
     }
 }
 

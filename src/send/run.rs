@@ -194,7 +194,8 @@ fn compare(posts: &mut Posts, cdr_index: usize, delivery: &mut Delivery) {
     let last = delivery.last();
     let mut hasher = DefaultHasher::new();
     let response = last.and_then(|last| last.response.as_ref());
-    response.map(|response| &response.body.0).hash(&mut hasher);
+    let body = response.map(|response| response.decoded().map_err(|_| &response.body.0));
+    body.hash(&mut hasher);
     let answer = (last.and_then(|last| last.status), hasher.finish());
     let key = (cdr_index, delivery.copy);
     if delivery.method == "POST" {
@@ -204,7 +205,7 @@ fn compare(posts: &mut Posts, cdr_index: usize, delivery: &mut Delivery) {
         return;
     };
     let status =
-        |status: Option<u16>| status.map_or("no answer".to_owned(), |status| status.to_string());
+        |status: Option<u16>| status.map_or("nothing".to_owned(), |status| status.to_string());
     let (by_post, by_get) = (status(post.0), status(answer.0));
     let why = if by_post == by_get {
         "the answers to POST and GET differ in their bodies".to_owned()

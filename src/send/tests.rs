@@ -1,8 +1,12 @@
 //! Tests whole runs of `send` without sockets, nearly all on tokio's paused clock.
 
+use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 use super::deliver::Transport;
 use super::event::{Delivery, Event, EventSink, Summary};
@@ -271,6 +275,16 @@ async fn trouble_that_passes_is_tried_again_and_every_attempt_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_long_interval_is_kept() {
+    let handler = Handler::new(vec![refused(), ok()]);
+    let mut plan = plan("agent-no-answer", 1);
+    plan.retry.retries = 1;
+    plan.retry.interval = Duration::from_secs(3_600);
+    let (_, summary) = deliver(&plan, &handler).await;
+    assert!(summary.elapsed > Duration::from_secs(1_800));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_wrong_answer_is_not_tried_again() {
     let handler = Handler::new(vec![status(404), ok()]);
     let mut plan = plan("agent-no-answer", 1);
@@ -526,6 +540,22 @@ async fn compared_answers_must_agree() {
         (deliveries[0].ok, deliveries[1].why.as_deref()),
         (true, Some("POST was answered with 200, GET with 405"))
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn compressed_answers_are_compared_as_text() {
+    let compressed = |level| {
+        let mut body = GzEncoder::new(Vec::new(), Compression::new(level));
+        body.write_all(&[b'a'; 100]).unwrap();
+        let coding = vec![Header::new("Content-Encoding", "gzip")];
+        Ok(Response::new(200, coding, body.finish().unwrap()))
+    };
+    let handler = Handler::new(vec![compressed(0), compressed(9)]);
+    let mut plan = plan("agent-no-answer", 1);
+    plan.template.methods = Methods::Both;
+    plan.expectation.compare = true;
+    let (deliveries, _) = deliver(&plan, &handler).await;
+    assert_eq!(deliveries[1].why, None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -185,8 +185,8 @@ fn the_help_of_send() {
           --retry <N>            Number of retries of a delivery, after no answer,
                                  408, 425, 429, 500, 502, 503 or 504 [default: 0]
           --retry-interval <D>   Wait before the first retry; doubled for each
-                                 further retry, shortened at random by up to half.
-                                 Retry-After is obeyed [default: 1s]
+                                 further retry up to 5m, shortened at random by up
+                                 to half. Retry-After is obeyed [default: 1s]
           --retry-after-max <D>  Maximum wait that Retry-After may ask for; a longer
                                  one is shortened to this [default: 60s]
           --retry-schedule <D>   Wait before each attempt, the first included, as a
