@@ -72,7 +72,7 @@ pub enum Invocation {
 }
 
 pub fn command() -> Command {
-    with_environment(Cli::command(), &BTreeSet::new())
+    with_environment(Cli::command(), &BTreeSet::new(), false)
 }
 
 /// The first of the `arguments` is the program's name; environment variables supply the flags that are not given.
@@ -80,7 +80,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     let arguments = with_help_flag(arguments.into_iter().collect());
     let command = Cli::command().color(color(&arguments));
     let given = given(&arguments);
-    let mut command = with_environment(command, &given);
+    let mut words = arguments.iter().map(|word| word.as_encoded_bytes());
+    let has_negative = words.any(|word| matches!(word, [b'-', b'0'..=b'9', ..]));
+    let mut command = with_environment(command, &given, has_negative);
     if arguments.iter().any(|word| word == "-h") {
         command = help::short(command);
     }
@@ -170,7 +172,7 @@ fn given(arguments: &[OsString]) -> BTreeSet<Id> {
 
 /// Every flag of a mode gets an environment variable, unless the flag conflicts with one on the command line. The
 /// variable of a switch takes `1`, `true`, `yes`, `0` and so on.
-fn with_environment(mut command: Command, given: &BTreeSet<Id>) -> Command {
+fn with_environment(mut command: Command, given: &BTreeSet<Id>, has_negative: bool) -> Command {
     // clap's own flags exist only after `Command::build`.
     command.build();
     command.mut_subcommands(|mode| {
@@ -184,9 +186,9 @@ fn with_environment(mut command: Command, given: &BTreeSet<Id>) -> Command {
             let is_switch = matches!(argument.get_action(), ArgAction::SetTrue);
             if is_switch {
                 argument = argument.value_parser(BoolishValueParser::new());
-            } else if argument.get_action().takes_values() && !argument.is_last_set() {
-                // A negative number is a wrong value of the flag, not an unknown flag.
-                argument = argument.allow_negative_numbers(true);
+            } else if argument.get_action().takes_values() && !argument.is_positional() {
+                // A value such as `-1/s` is a wrong value of the flag, not an unknown flag.
+                argument = argument.allow_hyphen_values(has_negative);
             }
             let Some(long) = argument.get_long().filter(|long| *long != "help") else {
                 return argument;

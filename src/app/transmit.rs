@@ -8,9 +8,8 @@ use rand::RngExt as _;
 
 use super::signals::Signals;
 use super::{Session, files, print};
-use crate::cdr::Shape;
-use crate::cdr::account::{Account, AccountOptions};
-use crate::cdr::scenarios::{CallIds, GenerateOptions};
+use crate::cdr::account::Account;
+use crate::cdr::scenarios::GenerateOptions;
 use crate::cdr::schema;
 use crate::cli::send::SendOptions;
 use crate::cli::words::{self, HeaderSource};
@@ -65,8 +64,7 @@ pub fn prepare(
         authorization: destination.authorization.clone(),
     };
     let content = if let Some(path) = &options.file {
-        let is_default = options.shape == Shape::default() && options.call_id == CallIds::default();
-        if options.account != AccountOptions::default() || !is_default {
+        if !options.of_generator.is_empty() {
             show.remark(
                 "flags of generated CDRs, such as --to, --agent and --shape, have no effect on a \
                 file: use --set to=…",
@@ -91,12 +89,14 @@ pub fn prepare(
         Content::File(input.items)
     } else {
         let choices = options.scenarios();
-        let rings_customer = choices.iter().any(|choice| choice.rings_customer());
-        if options.account.customer.is_some() && !rings_customer {
-            show.remark(
-                "--to has no effect: the chosen scenarios never ring the customer \
-                (customer-no-answer does)",
-            );
+        let flags = options.of_generator.iter();
+        for id in flags.filter(|id| !choices.iter().any(|choice| choice.takes(id))) {
+            let what = match *id {
+                "to" => ": the chosen scenarios never ring the customer (customer-no-answer does)",
+                _ => " on the chosen scenarios (customer-no-answer takes it)",
+            };
+            let flag = id.replace('_', "-");
+            show.remark(&format!("--{flag} has no effect{what}"));
         }
         warn_of_unknown(&options.edits, show, |_| false);
         let setting = GenerateOptions {

@@ -125,13 +125,16 @@ impl ScenarioChoice {
         }
     }
 
-    pub fn rings_customer(self) -> bool {
-        match self {
-            Self::Mixture => true,
-            Self::Scenario(scenario) => {
-                scenario.plan == Plan::Legacy
-                    || scenario.legs().iter().any(|(leg, _)| *leg == Leg::B)
-            }
+    /// Returns whether a flag of the generator, such as `--custom`, changes the scenario's CDRs.
+    pub fn takes(self, flag: &str) -> bool {
+        let Self::Scenario(scenario) = self else {
+            return true;
+        };
+        match (scenario.plan, flag) {
+            (Plan::Documented(_), _) => false,
+            (Plan::Legacy, _) => matches!(flag, "to" | "app_id" | "agent"),
+            (_, "to") => scenario.legs().iter().any(|(leg, _)| *leg == Leg::B),
+            (plan, _) => matches!(plan, Plan::Click2call(_)) || flag != "extra_params",
         }
     }
 

@@ -47,6 +47,10 @@ pub enum Print {
 /// `send --print` without `--url` prints requests to a `listen` on its default port; errors name this URL too.
 const LISTENER: &str = "http://127.0.0.1:8237/webhook/cdr";
 
+/// The flags of generated CDRs, which change no file.
+const GENERATOR: &str =
+    "app_id agent virtual_number to custom extra_params shape call_id with_events";
+
 const TARGET: &str = "Target";
 const SUITE: &str = "Suite";
 const CONTENT: &str = "Content";
@@ -219,6 +223,9 @@ pub struct SendOptions {
     /// Set if `--method` was given, as a flag or an environment variable: the parsed value alone may be clap's default.
     #[arg(skip)]
     pub method_was_said: bool,
+    /// The given flags of [`GENERATOR`].
+    #[arg(skip)]
+    pub of_generator: Vec<&'static str>,
     #[arg(skip)]
     pub repeat: Repeat,
     /// The end of the command line from ` --` on: the command of the handler, quoted for a shell.
@@ -256,7 +263,10 @@ impl SendOptions {
         self.url = self.bare_url.take().or(self.url.take());
         // `--url` on the command line overrides the environment variable `TELECMI_CDR_DEMO`.
         self.demo &= is_given("demo") || !url_is_given;
-        self.method_was_said = matches.value_source("method") != Some(ValueSource::DefaultValue);
+        let was_said = |id: &str| matches.value_source(id) > Some(ValueSource::DefaultValue);
+        self.method_was_said = was_said("method");
+        let of_generator = GENERATOR.split(' ').filter(|id| was_said(id));
+        self.of_generator = of_generator.collect();
         if self.schedule.race > 1 && self.retry.retries > 0 {
             let what = "--race cannot be used with --retry, because the copies of a race are sent \
                 once: leave out --retry";

@@ -233,6 +233,9 @@ fn values_that_cannot_be_read_are_named() {
         (&["--retry-interval", "1"], "expected a number with a unit"),
         (&["--rate", "50"], "expected a rate like 50/s or 300/m"),
         (&["--rate", "0/s"], "the rate must be greater than zero"),
+        (&["--rate", "-1/s"], "the rate must be greater than zero"),
+        (&["--late", "-1s"], "expected a number with a unit"),
+        (&["--drop", "-10%"], "expected a share between 0 and 1"),
         (&["--count", "0"], "expected a whole number, 1 or more"),
         (
             &["--concurrency", "0"],
@@ -702,6 +705,30 @@ fn a_customer_who_is_never_rung_is_said_to_be_so() {
     };
     assert!(said("agent-no-answer").contains("never ring the customer"));
     assert_eq!(said("customer-no-answer"), "");
+}
+
+#[test]
+fn a_flag_that_changes_no_cdr_is_said_to_have_no_effect() {
+    let said = |scenario: &str, arguments: &[&str]| {
+        let all = ["send", "--print", "json", "-s", scenario];
+        program(all.iter().chain(arguments)).run().stderr
+    };
+    for (flags, scenario, other) in [
+        (&["--custom", "x"][..], "legacy", "softphone-rejected"),
+        (&["--virtual-number", "442079460001"], "legacy", "softphone"),
+        (&["--extra-params", "{}"], "softphone", "agent-rejected"),
+        (&["--app-id", "7"], "docs-leg-a", "legacy"),
+        (&["--agent", "204"], "docs-leg-b", "legacy"),
+        (&["--shape", "live"], "docs-leg-a", "all"),
+        (&["--call-id", "per-leg"], "legacy", "click2call"),
+        (&["--with-events"], "legacy", "mix"),
+    ] {
+        let flag = flags[0];
+        let expected =
+            format!("{flag} has no effect on the chosen scenarios (customer-no-answer takes it)\n");
+        assert_eq!(said(scenario, flags), expected);
+        assert_eq!(said(other, flags), "", "{flag} {other}");
+    }
 }
 
 #[test]
