@@ -113,15 +113,17 @@ fn flag_with_value(word: &str) -> Option<(&str, String, &str)> {
 }
 
 fn masked(word: &str) -> String {
-    if is_url(word.trim_start_matches("--url=")) {
-        return secret::masked_url(word);
+    let equals = word.find('=').filter(|_| word.starts_with("--"));
+    let (flag, value) = word.split_at(equals.map_or(0, |at| at + 1));
+    if is_url(value) {
+        return flag.to_owned() + &secret::masked_url(value);
     }
-    let name = word.split_once(':').map_or("", |(name, _)| name);
-    let header = name
-        .trim_start_matches("-H")
-        .trim_start_matches("--header=");
-    if secret::is_secret_name(header) {
-        format!("{name}: {}", secret::MASK)
+    let flags = ["--header=", "--set=", "-H"];
+    let rest = flags.iter().find_map(|flag| word.strip_prefix(flag));
+    let rest = rest.unwrap_or(word);
+    let end = rest.find([':', '=']).map_or(0, |at| at + 1);
+    if secret::is_secret_name(rest[..end].trim_matches(['-', ':', '='])) {
+        word[..word.len() - rest.len() + end].to_owned() + secret::MASK
     } else {
         word.to_owned()
     }
@@ -154,6 +156,28 @@ mod tests {
     fn repeated(arguments: &str) -> String {
         let arguments: Vec<OsString> = arguments.split(' ').map(OsString::from).collect();
         repeat_command(&arguments, true, true)
+    }
+
+    #[test]
+    fn secrets_of_every_flag_are_masked() {
+        for (given, shown) in [
+            (
+                "--read-back=localhost/x?token=S3CR3T",
+                "'--read-back=localhost/x?token=***'",
+            ),
+            ("--url=me:S3CR3T@localhost/x", "'--url=***@localhost/x'"),
+            ("--header=Cookie:S3CR3T", "'--header=Cookie:***'"),
+            ("-HCookie:S3CR3T", "'-HCookie:***'"),
+            ("--set=password=S3CR3T", "'--set=password=***'"),
+            ("token=S3CR3T", "'token=***'"),
+            ("--password=S3CR3T", "'--password=***'"),
+            ("--set=custom=a", "--set=custom=a"),
+        ] {
+            assert_eq!(
+                repeated(&format!("t {given}")),
+                format!("telecmi-cdr {shown}")
+            );
+        }
     }
 
     #[test]
