@@ -303,7 +303,7 @@ fn has_torn_line(file: &mut File) -> io::Result<bool> {
 fn begins_with_record(file: &mut File) -> io::Result<bool> {
     let mut beginning = Vec::new();
     file.rewind()?;
-    file.take(64).read_to_end(&mut beginning)?;
+    file.take(65_536).read_to_end(&mut beginning)?;
     beginning.retain(|byte| !byte.is_ascii_whitespace());
     Ok(RECORD_TYPES.iter().any(|name| {
         let record = format!("{{\"type\":\"{name}\"");

@@ -405,6 +405,7 @@ fn nothing_is_saved_to_a_file_that_holds_something_else() {
         "{\"leg\":\"a\"}\n",
         "[]\n",
         "{\"type\":\"cdr\"}\n",
+        &format!("{}print('mine')\n", "\n".repeat(100)),
     ] {
         std::fs::write(&path, text).expect("written");
         let ended = listen().expect(2);
