@@ -163,12 +163,6 @@ impl Status {
     }
 }
 
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.serialize(f)
-    }
-}
-
 /// A generated CDR: one leg of an outgoing call, with the fields in the documented order. The legacy CDR has nine of
 /// the fields. Invalid payloads come from edits, files or suite cases, never from `Cdr`.
 #[derive(Debug, Clone, Serialize)]
@@ -293,12 +287,6 @@ pub struct CdrText {
     pub(crate) status: Option<Cow<'static, str>>,
 }
 
-impl CdrText {
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.json
-    }
-}
-
 impl From<&Cdr<'_>> for CdrText {
     fn from(cdr: &Cdr<'_>) -> Self {
         Self {
@@ -310,6 +298,10 @@ impl From<&Cdr<'_>> for CdrText {
 }
 
 impl CdrText {
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.json
+    }
+
     /// Reads a CDR and keeps repeated names and the digits of numbers. Of a repeated name the last value counts, as in most
     /// parsers. Returns `None` if `json` is no object.
     pub fn read(json: &[u8]) -> Option<Self> {
@@ -319,9 +311,8 @@ impl CdrText {
         };
         let word = |name| {
             let member = members.iter().rfind(|member| member.name == name)?;
-            member
-                .is_string()
-                .then(|| json::unquoted(member.raw).into_owned().into())
+            let text = || json::unquoted(member.raw).into_owned();
+            member.is_string().then(|| text().into())
         };
         Some(Self {
             json: json::compact(text).into(),

@@ -235,21 +235,17 @@ impl Show {
             Event::Stopping(_) if !self.streams.is_open() => {}
             Event::Stopping(under_way) => {
                 let under_way = plural(*under_way as u64, "call");
-                self.remark(&format!(
-                    "stopping: {under_way} under way will be finished; Ctrl-C again ends at once"
-                ));
+                let rest = "under way will be finished; Ctrl-C again ends at once";
+                self.remark(&format!("stopping: {under_way} {rest}"));
             }
             Event::Waiting { n, wait, asked } => {
                 let wait = format_duration(*wait);
-                self.remark(&match asked.map(format_duration) {
-                    None => format!("#{n} waits {wait} by --retry-schedule"),
-                    Some(asked) if asked == wait => {
-                        format!("#{n} waits {wait} that Retry-After asks for")
-                    }
-                    Some(asked) => {
-                        format!("#{n} waits {wait} of the {asked} that Retry-After asks for")
-                    }
-                });
+                let why = match asked.map(format_duration) {
+                    None => "by --retry-schedule".to_owned(),
+                    Some(asked) if asked == wait => "that Retry-After asks for".to_owned(),
+                    Some(asked) => format!("of the {asked} that Retry-After asks for"),
+                };
+                self.remark(&format!("#{n} waits {wait} {why}"));
             }
             Event::Finished(summary) => self.finished(summary),
         }
@@ -404,9 +400,8 @@ impl Show {
             Error::Tunnel { said, .. } | Error::Handler { said, .. } => said.as_slice(),
             _ => &[],
         };
-        let said = said
-            .iter()
-            .map(|line| (Role::Faint, "it said:", clean(line)));
+        let it_said = |line: &String| (Role::Faint, "it said:", clean(line));
+        let said = said.iter().map(it_said);
         let hint = error.hint().map(|hint| (Role::Name, "hint:", hint));
         let mut text = format!("{} {message}\n", self.err_theme.paint(Role::Bad, "error:"));
         for (role, label, line) in causes.chain(said).chain(hint) {

@@ -209,10 +209,8 @@ impl<'a> Printer<'a> {
         at: Timestamp,
     ) -> Result<String, Reason> {
         let masked = secret::masked_request(request);
-        let (mask, is_content) = (
-            self.options.mask,
-            matches!(self.print, Print::Json | Print::Verdict),
-        );
+        let mask = self.options.mask;
+        let is_content = matches!(self.print, Print::Json | Print::Verdict);
         self.shows_secrets |= !mask && !is_content && masked != *request;
         let request = if mask { &masked } else { request };
         let is_captured = origin == Origin::Capture;

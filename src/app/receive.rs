@@ -92,15 +92,13 @@ async fn listen_until_stopped(
 ) -> Exit {
     let clock = Clock::start();
     let (mut options, address) = (prepared.options, prepared.address);
+    let is_random = options.faults.is_random();
     let mut run = Run {
         url: format!("http://{address}"),
         began: clock.now(),
         ended: clock.now(),
         faults: options.faults,
-        seed: options
-            .faults
-            .is_random()
-            .then(|| options.policy.borrow().seed),
+        seed: is_random.then(|| options.policy.borrow().seed),
     };
     let closing = CancellationToken::new();
     let page = prepared.inspector.map(|inspector| {

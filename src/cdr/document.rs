@@ -70,18 +70,15 @@ pub fn openapi(handler: Option<&Handler>) -> Value {
     let mut parameters: Vec<Value> = FIELDS.iter().map(parameter).collect();
     let mut responses =
         json!({"2XX": {"description": "Delivered. The body of the answer is not read."}});
-    let own: Vec<Value> = match handler {
-        Some(handler) => handler.parameters.iter().map(own_parameter).collect(),
-        None => Vec::new(),
-    };
+    let own = handler.into_iter().flat_map(|handler| &handler.parameters);
+    let own: Vec<Value> = own.map(own_parameter).collect();
     if handler.is_some() {
         responses["4XX"] = json!({"description": "Refused."});
         for schema in schemas.values_mut() {
             let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
-            properties
-                .into_iter()
-                .flatten()
-                .for_each(|(name, schema)| limit(name, schema));
+            for (name, schema) in properties.into_iter().flatten() {
+                limit(name, schema);
+            }
         }
         for parameter in &mut parameters {
             let name = parameter["name"].as_str().unwrap_or_default().to_owned();
@@ -179,9 +176,8 @@ fn limit(name: &str, schema: &mut Value) {
 
 fn references(below: &str) -> Vec<Value> {
     let names = VARIANTS.iter().map(|(name, ..)| name);
-    names
-        .map(|name| json!({"$ref": format!("{below}{name}")}))
-        .collect()
+    let references = names.map(|name| json!({"$ref": format!("{below}{name}")}));
+    references.collect()
 }
 
 fn sample(leg: Leg) -> Value {
@@ -224,7 +220,7 @@ fn property(field: &Field, kind: Kind) -> Value {
             _ => Status::Missed,
         };
         property = json!({"const": status});
-        description = format!("`{status}` [{}]", field.grade);
+        description = format!("`{}` [{}]", status.word(), field.grade);
     }
     if property.get("const").or(property.get("enum")).is_some() {
         property["type"] = "string".into();

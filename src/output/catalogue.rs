@@ -13,7 +13,8 @@ fn cdrs(story: &Scenario) -> Vec<String> {
     match story.plan {
         Plan::Click2call(legs) | Plan::Softphone(legs) => {
             let legs = legs.iter();
-            let cdrs = legs.map(|(leg, reason)| format!("{leg} {} {reason}", reason.status()));
+            let cdrs =
+                legs.map(|(leg, reason)| format!("{leg} {} {reason}", reason.status().word()));
             cdrs.collect()
         }
         Plan::Documented(leg) => vec![format!("{} missed, always the same bytes", leg)],

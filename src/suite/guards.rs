@@ -159,27 +159,19 @@ fn in_query(request: &mut Request, name: &str, forgery: Forgery) {
 fn in_body(request: &mut Request, name: &str, forgery: Forgery) {
     let fields: Fields = serde_json::from_slice(&request.body.0).unwrap_or_default();
     let own = fields.get(name);
+    let text = own.and_then(Value::as_str).unwrap_or_default();
     let edit = match (own.and_then(Value::as_u64), forgery) {
         (Some(number), Forgery::Wrong) => Edit::put("--set", name, (number + 1).to_string()),
-        _ => edit(
-            name,
-            own.and_then(Value::as_str).unwrap_or_default(),
-            forgery,
-        ),
+        _ => edit(name, text, forgery),
     };
     request.body = edit_object(&request.body.0, &[edit]).into();
     request.size = request.body.len() as u64;
 }
 
 fn edit(name: &str, own: &str, forgery: Forgery) -> Edit {
-    match forged(own, forgery) {
-        Some(value) => Edit::put("--set", name, Value::from(value).to_string()),
-        None => Edit {
-            flag: "--unset",
-            field: name.to_owned(),
-            value: None,
-        },
-    }
+    let value = forged(own, forgery).map(|value| Value::from(value).to_string());
+    let (flag, field) = ("--guard", name.to_owned());
+    Edit { flag, field, value }
 }
 
 fn forged(secret: &str, forgery: Forgery) -> Option<String> {

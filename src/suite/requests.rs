@@ -170,12 +170,8 @@ impl CaseRequests {
                 request.target = query::merge(&template.target, &pairs.join("&"));
             }
             CaseDelivery::Pluses => request.target = request.target.replace("%20", "+"),
-            CaseDelivery::ContentType(content_type) => {
-                set_header(&mut request, "Content-Type", content_type);
-            }
-            CaseDelivery::OtherHost => {
-                set_header(&mut request, "host", self.other_host.as_deref());
-            }
+            CaseDelivery::ContentType(text) => set_header(&mut request, "Content-Type", text),
+            CaseDelivery::OtherHost => set_header(&mut request, "host", self.other_host.as_deref()),
             _ => {}
         }
         request
@@ -188,9 +184,7 @@ impl CaseRequests {
                 cdrs.iter().map(body).collect()
             }
             CasePayload::Changed(changes) => vec![body(&self.changed(changes))],
-            CasePayload::Spliced(name, json) => {
-                vec![spliced(&self.good(0), name, json).into()]
-            }
+            CasePayload::Spliced(name, json) => vec![spliced(&self.good(0), name, json).into()],
             CasePayload::Yours(name) => vec![body(&self.yours(name, 0))],
             CasePayload::DocumentedPair => {
                 let mut first = self.yours("docs-leg-a", 0);
@@ -200,9 +194,7 @@ impl CaseRequests {
                 second.insert("call_id".to_owned(), first["call_id"].clone());
                 vec![body(&first), body(&second)]
             }
-            CasePayload::Object(object) => {
-                vec![object(&self.good(0)).to_string().into()]
-            }
+            CasePayload::Object(object) => vec![object(&self.good(0)).to_string().into()],
             CasePayload::Body(make) => vec![make(&self.good(0)).into()],
             CasePayload::Text(text) => vec![text.into()],
         }

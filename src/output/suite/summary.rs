@@ -151,10 +151,8 @@ fn finding(group: &[&CaseRecord], parts: Parts, theme: Theme, layout: Layout) ->
         return String::new();
     };
     let cause = first.cause.map_or("", Cause::words);
-    let (mark, cause) = (
-        theme.paint(Role::Bad, "✗"),
-        theme.paint(Role::Strong, cause),
-    );
+    let mark = theme.paint(Role::Bad, "✗");
+    let cause = theme.paint(Role::Strong, cause);
     let grade = theme.paint(Role::Faint, &format!("[{}]", first.grade));
     let mut out = String::new();
     if parts.heading {
@@ -266,16 +264,14 @@ fn verdict(summary: &SuiteSummary, theme: Theme) -> String {
             let text = format!("✗ no case could be asked{skipped} · {took}");
             (Role::Bad, text, String::new())
         }
-        (_, 0) => (
-            Role::Good,
-            format!("✓ {}", plural(ok, "case")),
-            format!(" held{skipped} · {took}"),
-        ),
-        (_, failed) => (
-            Role::Bad,
-            format!("✗ {failed}"),
-            format!(" of {asked} failed{skipped} · {took}"),
-        ),
+        (_, 0) => {
+            let rest = format!(" held{skipped} · {took}");
+            (Role::Good, format!("✓ {}", plural(ok, "case")), rest)
+        }
+        (_, failed) => {
+            let rest = format!(" of {asked} failed{skipped} · {took}");
+            (Role::Bad, format!("✗ {failed}"), rest)
+        }
     };
     theme.paint(role, &painted) + &rest
 }
