@@ -73,7 +73,7 @@ pub struct Limits {
     /// With `half_close`, a client that has shut down its sending side still gets its answer.
     pub half_close: bool,
     pub connections: usize,
-    /// After the time `stalling` without progress, a connection may be evicted in favour of a new connection.
+    /// A request or an answer that is unfinished after the time `stalling` may be evicted in favour of a new connection.
     pub stalling: Duration,
     /// `grace` is the time for requests in flight after the server is told to stop.
     pub grace: Duration,
@@ -342,19 +342,19 @@ impl ConnectionTable {
         }
     }
 
-    /// Evicts the connection that has been idle for longest, else the connection that has stalled for longest. Returns
+    /// Evicts the connection that has been idle for longest, else the connection with the fewest bytes a second. Returns
     /// whether an idle connection was evicted, whose slot is free at once; an unfinished request is answered first.
     fn evict_one(&self) -> bool {
         let stalling = self.server.limits.stalling;
         let waiting = self.connections.values().filter_map(|connection| {
-            let (is_stalled, since) = connection.waits_for_client()?;
-            let least = if is_stalled { stalling } else { MIN_IDLE };
-            (since.elapsed() >= least).then_some((is_stalled, since, connection))
+            let (is_unfinished, rate, since) = connection.waits_for_client()?;
+            let least = if is_unfinished { stalling } else { MIN_IDLE };
+            (since.elapsed() >= least).then_some(((is_unfinished, rate, since), connection))
         });
-        let longest = waiting.min_by_key(|(is_stalled, since, _)| (*is_stalled, *since));
-        longest.is_some_and(|(is_stalled, _, connection)| {
+        let slowest = waiting.min_by_key(|(order, _)| *order);
+        slowest.is_some_and(|((is_unfinished, ..), connection)| {
             connection.evict();
-            !is_stalled
+            !is_unfinished
         })
     }
 

@@ -28,9 +28,6 @@ use crate::net::Request;
 /// The first byte of a TLS connection is the type of a handshake record (RFC 8446, 5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
 
-/// A client makes progress with 2 KiB within `Limits::stalling`, which is 1 KiB a second by default.
-const PROGRESS: usize = 2 * 1024;
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     Idle,
@@ -52,8 +49,9 @@ pub(super) struct Connection {
 
 pub(super) struct State {
     pub phase: Phase,
-    /// The start of the connection's phase, or the time of its latest [`PROGRESS`] bytes.
+    /// The start of the connection's phase.
     since: Instant,
+    /// The bytes read or written in the connection's phase.
     bytes: usize,
     pub reader: MessageReader,
     pub requested: bool,
@@ -109,16 +107,17 @@ impl Connection {
         state.reader.body = None;
     }
 
-    /// Returns since when the client has been idle (`false`) or has stalled within a request or an answer (`true`);
-    /// `None` if the server is not waiting for the client.
-    pub fn waits_for_client(&self) -> Option<(bool, Instant)> {
+    /// Returns whether a request or an answer is unfinished, the bytes a second since the start of the connection's
+    /// phase, and that start; `None` if the server is not waiting for the client.
+    pub fn waits_for_client(&self) -> Option<(bool, u128, Instant)> {
         let state = self.state();
         let waits = match state.phase {
             Phase::Idle | Phase::Head | Phase::Answering => true,
             Phase::Body => !self.body_given_up.is_cancelled(),
             Phase::Handling | Phase::Evicted => false,
         };
-        waits.then_some((state.phase != Phase::Idle, state.since))
+        let rate = state.bytes as u128 * 1000 / state.since.elapsed().as_millis().max(1);
+        waits.then_some((state.phase != Phase::Idle, rate, state.since))
     }
 
     /// Closes the connection; a request with an unfinished body is answered with 408 first.
@@ -164,7 +163,7 @@ impl Connection {
         let length = state.reader.advance(bytes);
         match state.phase {
             Phase::Idle if !state.reader.head.is_empty() => state.enter(Phase::Head),
-            Phase::Head | Phase::Body => state.progress(length),
+            Phase::Head | Phase::Body => state.bytes += length,
             Phase::Idle | Phase::Handling | Phase::Answering | Phase::Evicted => {}
         }
         Ok(length)
@@ -175,8 +174,7 @@ impl Connection {
         let mut state = self.state();
         if state.phase == Phase::Answering {
             let begun = !state.reader.head.is_empty();
-            // The time `since` is kept, because a connection's idle time counts from the last progress of its answer.
-            state.phase = if begun { Phase::Head } else { Phase::Idle };
+            state.enter(if begun { Phase::Head } else { Phase::Idle });
         }
     }
 }
@@ -186,13 +184,6 @@ impl State {
         self.phase = phase;
         self.since = Instant::now();
         self.bytes = 0;
-    }
-
-    fn progress(&mut self, bytes: usize) {
-        self.bytes += bytes;
-        if self.bytes >= PROGRESS {
-            self.enter(self.phase);
-        }
     }
 }
 
@@ -252,7 +243,7 @@ impl AsyncWrite for TrackedStream {
                 // Before the first blocked write, the kernel's send buffer takes bytes without any progress of the
                 // client.
                 if this.write_deadline.take().is_some() && state.phase == Phase::Answering {
-                    state.progress(length);
+                    state.bytes += length;
                 }
                 return Poll::Ready(Ok(length));
             }

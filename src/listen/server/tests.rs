@@ -718,6 +718,35 @@ async fn w11_whoever_stalls_makes_room_too() {
 }
 
 #[tokio::test]
+async fn w11_a_steady_drip_makes_room_too() {
+    let mut stand = Stand::with(|limits| {
+        limits.connections = 1;
+        limits.stalling = SHORT;
+        limits.body_timeout = 2 * DEADLINE;
+    })
+    .await;
+    let mut drip = stand
+        .send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+        .await;
+    let dripping = async {
+        while drip.0.write_all(&[b'x'; 2048]).await.is_ok() {
+            tokio::time::sleep(SHORT / 10).await;
+        }
+    };
+    let good = async {
+        let mut good = stand.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        good.until("got it").await
+    };
+    tokio::select! {
+        _ = good => {}
+        () = dripping => panic!("reset before the other request was answered"),
+    }
+    assert_eq!(stand.error().await, RequestError::BodyTimeout);
+    stand.incoming().await;
+    stand.close().await;
+}
+
+#[tokio::test]
 async fn w11_whoever_always_has_one_more_request_makes_room_too() {
     let mut stand = Stand::with(|limits| limits.connections = 1).await;
     let mut busy = stand.connect().await;
