@@ -181,13 +181,19 @@ fn is_one_of(word: &str, list: &str) -> bool {
     list.split(' ').any(|one| one.eq_ignore_ascii_case(word))
 }
 
-/// Filters the headers to forward: those that are neither hop-by-hop nor named by `Connection`.
+/// Filters the headers to forward: those that are neither hop-by-hop nor named by `Connection`. `Transfer-Encoding` stays
+/// if it names a coding besides `chunked`, because the body is forwarded with that coding (RFC 9112, section 6.1).
 pub(crate) fn end_to_end(headers: &[Header]) -> Vec<Header> {
     let named = fields(headers, "connection").map(Header::text);
     let named = named.collect::<Vec<_>>().join(",");
     let is_named = |header: &Header| named.split(',').any(|name| header.is(name.trim()));
+    let is_decoded = |header: &Header| is_one_of(&header.text(), "chunked identity");
+    let is_coded = !fields(headers, "transfer-encoding").all(is_decoded);
     let mut headers = headers.to_vec();
-    headers.retain(|header| !is_one_of(&header.name, HOP_BY_HOP) && !is_named(header));
+    headers.retain(|header| {
+        (is_coded && header.is("transfer-encoding"))
+            || !(is_one_of(&header.name, HOP_BY_HOP) || is_named(header))
+    });
     headers
 }
 

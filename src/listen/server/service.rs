@@ -160,7 +160,8 @@ async fn handle(connection: &Connection, at: Timestamp, head: Request, body: Par
     (connection.server.handler)(incoming).await
 }
 
-/// Converts an answer for hyper: invalid headers are left out, and an invalid or informational status becomes 500.
+/// Converts an answer for hyper: invalid headers are left out, and an invalid or informational status becomes 500. After
+/// a transfer coding such as `gzip`, hyper adds `chunked`.
 pub(crate) fn to_http(answer: Response, is_to_head: bool) -> warp::http::Response<Bytes> {
     // hyper sets `Content-Length` and fails on a different one, but cannot know the length in a bodiless answer to
     // HEAD.
@@ -175,7 +176,7 @@ pub(crate) fn to_http(answer: Response, is_to_head: bool) -> warp::http::Respons
         if let (Ok(name), Ok(value)) = (
             HeaderName::from_bytes(header.name.as_bytes()),
             HeaderValue::from_maybe_shared(header.value.clone()),
-        ) && name != TRANSFER_ENCODING
+        ) && (name != TRANSFER_ENCODING || (!is_to_head && value != "chunked"))
             && (name != CONTENT_LENGTH || keeps_length)
         {
             response.headers_mut().append(name, value);

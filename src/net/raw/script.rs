@@ -250,6 +250,10 @@ impl RawRequest {
     /// The caller must have made the framing headers fit the body. Errors are those of [`check`].
     pub(crate) fn exact(request: &Request) -> Result<Self, String> {
         check(request)?;
+        Ok(Self::written(request, &request.version, &request.headers))
+    }
+
+    fn written(request: &Request, version: &str, headers: &[Header]) -> Self {
         let body = &request.body.0;
         let body = if is_chunked(request) {
             let chunks: Vec<_> = chunks(body, body.len().max(1)).collect();
@@ -257,21 +261,20 @@ impl RawRequest {
         } else {
             body.to_vec()
         };
-        let bytes = message(request, &request.version, &request.headers, &body);
-        Ok(Self::new(&request.method, [Step::Send(bytes)]))
+        let bytes = message(request, version, headers, &body);
+        Self::new(&request.method, [Step::Send(bytes)])
     }
 
     /// Makes the steps of a forwarded request. Missing default headers are added, except `Accept`.
     pub(crate) fn forwarded(request: &Request, destination: &Destination) -> Self {
         let mut headers = with_defaults(request, destination, Framing::of(request), false);
         headers.retain(|header| !header.is("Accept") || request.headers.contains(header));
-        let bytes = message(request, "HTTP/1.1", &headers, &request.body.0);
         Self {
             limits: Limits {
                 body: MAX_FORWARDED_BODY,
                 redirects: true,
             },
-            ..Self::new(&request.method, [Step::Send(bytes)])
+            ..Self::written(request, "HTTP/1.1", &headers)
         }
     }
 }
