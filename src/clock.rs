@@ -1,8 +1,7 @@
 //! Timestamps and durations.
 //!
-//! [`Clock`] reads the wall clock once and then follows tokio's monotonic clock: a test can pause it with tokio's time, and
-//! a step of the wall clock can neither make a latency negative nor reorder timestamps. On Linux the time in which the
-//! machine is suspended, which the monotonic clock leaves out, is added.
+//! [`Clock`] follows tokio's monotonic clock, which a test can pause, and adds the steps of the wall clock and the time in
+//! which the machine is suspended. A step of the wall clock cannot make a latency negative.
 
 use std::fmt;
 use std::str::FromStr;
@@ -109,20 +108,17 @@ impl Serialize for Timestamp {
 pub struct Clock {
     wall: Timestamp,
     started: Instant,
-    suspended_ms: i64,
+    /// The system's wall clock and monotonic clock at the start; a test cannot pause these.
+    system: (Timestamp, std::time::Instant),
 }
 
 impl Clock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that reads the wall clock"
-    )]
     pub fn start() -> Self {
-        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let system = system_clocks();
         Self {
-            wall: Timestamp(millis(since_epoch.unwrap_or_default())),
+            wall: system.0,
             started: Instant::now(),
-            suspended_ms: suspended_ms(),
+            system,
         }
     }
 
@@ -136,10 +132,12 @@ impl Clock {
 
     pub(crate) fn now(&self) -> Timestamp {
         let now = self.wall.after(self.elapsed());
-        // The kernel's clocks are read one after the other, so a difference below one second is no sign of a suspend.
-        match suspended_ms() - self.suspended_ms {
-            ..1_000 => now,
-            suspended => Timestamp(now.0.saturating_add(suspended)),
+        let (wall, steady) = system_clocks();
+        let unstepped = self.system.0.after(steady.duration_since(self.system.1));
+        // The system's clocks are read one after the other, so a difference below one second is no sign of a step.
+        match wall.0 - unstepped.0 {
+            -999..1_000 => now,
+            step => Timestamp(now.0.saturating_add(step).max(0)),
         }
     }
 
@@ -148,21 +146,14 @@ impl Clock {
     }
 }
 
-/// The suspended milliseconds since boot are the difference of `CLOCK_BOOTTIME` and `CLOCK_MONOTONIC`.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn suspended_ms() -> i64 {
-    use rustix::time::{ClockId, clock_gettime};
-    let [boot, awake] = [ClockId::Boottime, ClockId::Monotonic].map(|id| {
-        let time = clock_gettime(id);
-        time.tv_sec * 1_000 + time.tv_nsec / 1_000_000
-    });
-    boot - awake
-}
-
-/// Windows counts suspended time in its monotonic clock; for macOS and the BSDs, rustix has no suitable clock.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn suspended_ms() -> i64 {
-    0
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the system's clocks"
+)]
+fn system_clocks() -> (Timestamp, std::time::Instant) {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let wall = Timestamp(millis(since_epoch.unwrap_or_default()));
+    (wall, std::time::Instant::now())
 }
 
 /// Durations are formatted as `340 µs`, `1.2 ms`, `340 ms`, `2.50 s` or `3 m 05 s`.
@@ -191,19 +182,21 @@ mod tests {
     #[test]
     fn suspend_is_added_and_leaves_nothing_behind() {
         let clock = Clock::start();
-        let after = |suspended: i64| {
-            let suspended_ms = clock.suspended_ms - suspended;
-            Clock {
-                suspended_ms,
-                ..clock
-            }
-            .now()
-            .since(clock.wall)
+        let now = |step: i64| {
+            let system = (Timestamp(clock.wall.0 - step), clock.system.1);
+            Clock { system, ..clock }.now()
         };
+        let after = |suspended: i64| now(suspended).since(clock.wall);
         let hour = Duration::from_secs(3_600);
         assert!(after(0) < Duration::from_secs(60));
         assert!((hour..hour * 2).contains(&after(3_600_000)));
         assert!(after(900) < Duration::from_secs(60), "not a suspend");
+        let back = now(-3_600_000);
+        let step = clock.wall.since(back);
+        assert!(
+            (hour - Duration::from_secs(60)..=hour).contains(&step),
+            "{back}"
+        );
         assert!(after(0) < Duration::from_secs(60));
     }
 
