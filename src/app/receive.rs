@@ -29,7 +29,7 @@ use crate::listen::tunnel::Open;
 use crate::listen::{self, Options, respond};
 use crate::net::client::{Client, ClientOptions};
 use crate::net::secret::masked_url;
-use crate::net::{Destination, Header, Request};
+use crate::net::{Destination, Header, Phase, Request};
 use crate::output::queue::OutputQueue;
 use crate::output::retries::{self, Run};
 use crate::output::streams::StreamState;
@@ -42,12 +42,15 @@ pub async fn healthcheck(destination: &Destination, output: OutputOptions) -> Re
     let agent = Header::from_static("User-Agent", respond::HEALTHCHECK);
     let path = destination.target().split('?').next().unwrap_or_default();
     let request = Request::new("GET", path, vec![agent], "");
+    let place = destination.place();
     let why = match client.send(&request).await {
         Ok(response) if response.status / 100 == 2 => return Ok(Exit::Success),
-        Ok(response) => format!("answered {}", response.status),
-        Err(failure) => failure.text,
+        Ok(response) => format!("{place}: answered {}", response.status),
+        // Before the answer, the text of a failure names the address.
+        Err(failure) if failure.phase <= Phase::Send => failure.text,
+        Err(failure) => format!("{place}: {}", failure.text),
     };
-    Show::new(output, None, None).warn(&format!("{}: {why}", destination.place()));
+    Show::new(output, None, None).warn(&why);
     Ok(Exit::Failed)
 }
 

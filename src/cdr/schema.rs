@@ -256,19 +256,33 @@ pub(super) fn form(fields: &Fields) -> Form {
     found.unwrap_or((Kind::Unknown, None, None, |_| true))
 }
 
-/// Returns the number of records in a REST envelope.
+/// Returns the number of records in a REST envelope: a list named `cdr`, or a list of CDRs of another name.
 pub(super) fn records(fields: &Fields) -> Option<usize> {
-    Some(fields.get("cdr")?.as_array()?.len())
+    let mut lists = fields
+        .iter()
+        .filter_map(|(name, value)| Some((name, value.as_array()?)));
+    let is_envelope = |(name, list): &(&String, &Vec<Value>)| {
+        let has_records = !list.is_empty() && list.iter().all(is_record);
+        *name == "cdr" || (has_records && !resembles_cdr(fields))
+    };
+    lists.find(is_envelope).map(|(_, list)| list.len())
+}
+
+fn is_record(value: &Value) -> bool {
+    let fields = value.as_object();
+    fields.is_some_and(|fields| resembles_cdr(fields) || is_rest_record(fields))
 }
 
 fn is_envelope(fields: &Fields) -> bool {
     records(fields).is_some()
 }
 
-/// Answers of the REST API have a `code`, or a list or a record in `cdr`, and webhooks have neither. \[inferred\]
+/// Answers of the REST API have a `code`, or a list or a record in `cdr` or another object, and webhooks have neither.
+/// \[inferred\]
 fn is_rest_answer(fields: &Fields) -> bool {
     let is_number = |code: &Value| code.as_u64().is_some_and(|code| (100..600).contains(&code));
-    let has_record = fields.get("cdr").is_some_and(Value::is_object);
+    let has_record =
+        fields.get("cdr").is_some_and(Value::is_object) || fields.values().any(is_record);
     (has_record || fields.get("code").is_some_and(is_number)) && !resembles_cdr(fields)
 }
 
