@@ -221,7 +221,9 @@ async fn read(mut stream: impl AsyncRead + Unpin, lines: mpsc::Sender<String>) {
                 }
             } else if !line.is_empty() {
                 // Sending to a closed channel fails, which discards the line.
-                let text = String::from_utf8_lossy(&line).into_owned();
+                // Some programs escape the slashes of a URL in JSON, once or twice.
+                let text = String::from_utf8_lossy(&line);
+                let text = text.replace(r"\\/", "/").replace(r"\/", "/");
                 let _ = lines.send(text).await;
                 line.clear();
             }

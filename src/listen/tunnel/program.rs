@@ -316,7 +316,9 @@ pub fn origin(url: &str) -> Option<String> {
 
 fn urls(line: &str) -> impl Iterator<Item = &str> {
     let ends = |c: char| c.is_whitespace() || c.is_control() || "\"'`<>|()[]{}\\".contains(c);
-    line.match_indices("http").map(move |(start, _)| {
+    let lower = line.to_ascii_lowercase();
+    let starts: Vec<_> = lower.match_indices("http").map(|(at, _)| at).collect();
+    starts.into_iter().map(move |start| {
         let url = line[start..].split(ends).next().unwrap_or_default();
         url.trim_end_matches(['.', ',', ';', ':', '!'])
     })

@@ -47,6 +47,25 @@ async fn a_url_on_either_stream_opens_it_and_its_end_is_told() {
 }
 
 #[tokio::test]
+async fn a_url_is_found_in_json_and_in_capitals() {
+    for said in [
+        r#"{"url":"https:\/\/abc.example\/x"}"#,
+        r#"{"log":"{\"url\":\"https:\\/\\/abc.example\"}"}"#,
+        "HTTPS://ABC.example",
+        "https://a..b https://... https://abc.example",
+    ] {
+        let line = format!("printf '%s\\n' '{said}'; sleep 1000");
+        let mut open = opened(&line, Some(DEADLINE)).await.ok().unwrap();
+        assert_eq!(
+            open.public_url.as_deref(),
+            Some("https://abc.example"),
+            "{said}"
+        );
+        open.close().await;
+    }
+}
+
+#[tokio::test]
 async fn an_end_before_the_url_is_told_with_the_last_words() {
     let (what, said) = failed("echo first; printf 'no newline' >&2; exit 7").await;
     assert_eq!(
