@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::event::Event;
 use super::redact::{Redactor, hide_secrets};
 use crate::cdr::Fields;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Forwarded};
 use crate::ndjson;
 use crate::net::Request;
 use crate::net::secret::masked_request;
@@ -188,15 +188,26 @@ impl Subscription {
     }
 }
 
-/// Masks secrets in the target and headers of a request and, for a GET, in the fields of the CDR.
+/// Decompresses the body of a handler's response, and converts the body to UTF-8.
+pub(super) fn decode(forwarded: &mut Forwarded) {
+    if let Some(response) = &mut forwarded.response
+        && let Ok(body) = response.decoded()
+    {
+        response.body = body.into_owned().into();
+    }
+}
+
+/// Masks secrets in the target and headers of a request and, for a GET, in the fields of the CDR, and decodes the body of
+/// the handler's response.
 fn masked(exchange: &Exchange) -> Exchange {
     let mut masked = exchange.clone();
     masked.request = masked_request(&exchange.request);
+    masked.answer.forwarded.iter_mut().for_each(decode);
     // The CDR fields of a GET are its query parameters, which may include a token.
     if exchange.request.method == "GET"
         && let Some(cdr) = &mut masked.cdr
     {
-        hide_secrets(cdr);
+        cdr.iter_mut().for_each(|(k, v)| hide_secrets(k, v));
     }
     masked
 }

@@ -31,7 +31,7 @@ use self::access::{Access, Token};
 use self::routes::Number;
 use super::event::Event::Note;
 use super::forward::Forward;
-use super::history::{Entry, Extent, History, Subscription, Update};
+use super::history::{self, Entry, Extent, History, Subscription, Update};
 use super::recorder::Tell;
 use super::respond::ResponsePolicy;
 use super::server::{self, Limits, Server};
@@ -214,7 +214,8 @@ impl Inspector {
         };
         let text = format!("{MAX_RESENDS} requests are being sent already: try again later\n");
         let _permit = self.resends.try_acquire().map_err(|_| busy(text))?;
-        let (_, forwarded) = forward.send(&request, &self.closed).await;
+        let (_, mut forwarded) = forward.send(&request, &self.closed).await;
+        history::decode(&mut forwarded);
         Ok(file("application/json", ndjson::safe_json(&forwarded)))
     }
 

@@ -16,14 +16,15 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex_lite::Regex;
-use serde_json::{Map, Value};
+use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use crate::exchange::{CapturedRequest, Exchange};
 use crate::net::secret::{self, is_secret_name, masked_request};
 use crate::net::{Body, Request, header};
 use crate::untrusted::pattern;
 use decode::{Decoded, Form};
-use numbers::{APP, Known, NUMBER, Pseudonyms, fields};
+use numbers::{APP, Known, NUMBER, Pseudonyms, fields, part_name};
 
 /// Fewest digits of a telephone number without a plus sign or a field name before the digits.
 const SHORTEST_ALONE: usize = 8;
@@ -57,6 +58,14 @@ static ENCODED: LazyLock<Regex> = LazyLock::new(|| {
     // `eyJ`, `ewo` and `W3s` are the base64 of `{"`, of `{` with a line feed, and of `[{`.
     pattern(
         r"(?i:content-transfer-encoding:\s*(?:base64|quoted-printable)|;base64,)|^\s*(?:eyJ|ewo|W3s)[0-9A-Za-z+/_\s-]*=*\s*$",
+    )
+});
+
+/// Matches a bracket, a separator, a string or a word. A string whose first quote has a backslash before it ends at the
+/// next such quote.
+static VALUE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r#"(?s)^\s*(?:([\[{])|([\]}])|[,:;]|"((?:[^"\\]|\\.)*)"?|'((?:[^'\\]|\\.)*)'?|\\"(.*?)(?:\\"|$)|\\'(.*?)(?:\\'|$)|\\?([^"'\\\r\n,;&{}\[\]<>]+))"#,
     )
 });
 
@@ -117,17 +126,19 @@ impl Redactor {
     pub fn redacted(&mut self, exchange: &Exchange) -> Value {
         let request = &exchange.request;
         let body = body(request);
-        let known = self.known(request, body.as_ref());
+        let known = self.known(exchange, body.as_ref());
         let mut exchange = Exchange {
             request: self.request(request, body.as_ref(), &known),
             ..exchange.clone()
         };
-        let forwarded = exchange.answer.forwarded.as_mut();
-        if let Some(response) = forwarded.and_then(|forwarded| forwarded.response.as_mut())
-            && response.body.text().is_none()
-        {
-            response.body = Body::default();
-            response.complete = false;
+        if let Some(forwarded) = &mut exchange.answer.forwarded {
+            forwarded.url = self.text(&forwarded.url, Form::Url, &known);
+            if let Some(response) = &mut forwarded.response
+                && !response.body.text().is_some_and(is_plain)
+            {
+                response.body = Body::default();
+                response.complete = false;
+            }
         }
         let mut record = serde_json::to_value(exchange).unwrap_or_default();
         if body.is_none() {
@@ -138,20 +149,22 @@ impl Redactor {
                 continue;
             }
             self.value(value, &known);
-            if name == "cdr"
-                && let Value::Object(fields) = value
-            {
-                hide_secrets(fields);
+            if name == "cdr" {
+                hide_secrets(name, value);
             }
         }
         record
     }
 
-    /// Collects the numbers and app ids of a request, and reserves the pseudonyms in the request before new ones are
-    /// given.
-    fn known(&mut self, request: &Request, body: Option<&Decoded<'_>>) -> Known {
+    /// Collects the numbers and app ids of a request and of the handler's response, and reserves the pseudonyms in them
+    /// before new ones are given.
+    fn known(&mut self, exchange: &Exchange, body: Option<&Decoded<'_>>) -> Known {
+        let request = &exchange.request;
+        let forwarded = exchange.answer.forwarded.as_ref();
+        let response = forwarded.and_then(|forwarded| forwarded.response.as_ref()?.body.text());
         let headers = request.headers.iter();
         let headers = headers.map(|header| format!("{}: {}", header.name, header.text()));
+        let headers = headers.chain(response.map(str::to_owned));
         let headers = headers.collect::<Vec<_>>().join("\n");
         let target = Decoded::new(&request.target, Form::Url);
         let headers = Decoded::new(&headers, Form::Text);
@@ -227,11 +240,11 @@ impl Redactor {
     fn decoded(&mut self, decoded: &Decoded<'_>, known: &Known) -> String {
         let mut out = String::new();
         let mut at = 0;
-        for secret in secrets(&decoded.text) {
+        for secret in secrets(decoded) {
             out += &self.numbers(decoded, at..secret.start, known);
-            // A number without quotes may be a JSON number.
-            let is_number = decoded.text[secret.clone()].chars().all(is_digit);
-            out += if is_number { "0" } else { secret::MASK };
+            // Without quotes, JSON has numbers, `true`, `false` and `null`.
+            let is_json = serde_json::from_str::<IgnoredAny>(&decoded.text[secret.clone()]).is_ok();
+            out += if is_json { "0" } else { secret::MASK };
             at = secret.end;
         }
         out + &self.numbers(decoded, at..decoded.text.len(), known)
@@ -307,49 +320,60 @@ impl Redactor {
     }
 }
 
-pub(super) fn hide_secrets(fields: &mut Map<String, Value>) {
-    for (name, value) in fields {
-        if is_secret_name(name) {
-            *value = secret::MASK.into();
-        } else if let Value::Object(inner) = value {
-            hide_secrets(inner);
-        }
+pub(super) fn hide_secrets(name: &str, value: &mut Value) {
+    match value {
+        _ if is_secret_name(name) => *value = secret::MASK.into(),
+        Value::Array(items) => items.iter_mut().for_each(|item| hide_secrets("", item)),
+        Value::Object(fields) => fields.iter_mut().for_each(|(k, v)| hide_secrets(k, v)),
+        _ => {}
     }
 }
 
-/// Finds the values of fields with secret names, in order. A value in quotes ends at the next quote that has a backslash
-/// before it exactly if the first one has. The value of a part of multipart follows an empty line.
-fn secrets(text: &str) -> impl Iterator<Item = Range<usize>> {
-    let mut end = 0;
-    fields(text).filter_map(move |(name, at)| {
-        let (before, value) = text.split_at(at);
-        let is_part = before.trim_end().ends_with('"') && value.starts_with(['\r', '\n']);
-        if at < end || !is_secret_name(name) || (before.ends_with('\n') && !is_part) {
-            return None;
+/// Finds the values of fields with secret names, in order. The value of a part of multipart follows an empty line.
+fn secrets(decoded: &Decoded<'_>) -> Vec<Range<usize>> {
+    let text = &decoded.text;
+    let (mut found, mut end) = (Vec::new(), 0);
+    for (name, at) in fields(decoded) {
+        if at < end || !is_secret_name(name) {
+            continue;
         }
-        let start = value.find(|c| !" \t\r\n\\[".contains(c))?;
-        let (space, value) = value.split_at(start);
-        let quote = value.chars().next().filter(|c| "\"'".contains(*c));
-        let (start, length) = if let Some(quote) = quote {
-            let is_escaped = |at: usize| value[..at].ends_with('\\');
-            let is_inner = space.ends_with('\\');
-            let mut quotes = value[1..].match_indices(quote);
-            let close = quotes.find(|(at, _)| is_escaped(at + 1) == is_inner);
-            let length = close.map(|(at, _)| at - usize::from(is_inner));
-            (start + 1, length.unwrap_or(value.len() - 1))
-        } else {
-            let is_form = before.ends_with('=');
-            let ends = if is_form {
-                "\"'\r\n&;<"
-            } else {
-                "\"'\\\r\n\t ,;&{}[]<>"
-            };
-            let length = value.find(|c| ends.contains(c));
-            (start, length.unwrap_or(value.len()))
+        let (before, value) = text.split_at(at);
+        let value = value.trim_start();
+        let is_word = !value.starts_with(['"', '\'', '[', '{', '\\']);
+        let length = match before.as_bytes() {
+            [.., b'\n'] if part_name(text, at).is_some() => {
+                value.find("\r\n--").or_else(|| value.find("\n--"))
+            }
+            [.., b'\n'] => continue,
+            [.., b'='] if is_word => value.find(['"', '\'', '\r', '\n', '&', ';', '<']),
+            [.., last, b'>'] if is_word && *last != b'=' => value.find('<'),
+            _ => {
+                end = push_values(text, at, &mut found);
+                continue;
+            }
         };
-        end = at + start + length;
-        (length > 0).then(|| at + start..end)
-    })
+        let start = text.len() - value.len();
+        end = start + length.unwrap_or(value.len());
+        found.extend((end > start).then_some(start..end));
+    }
+    found
+}
+
+/// Adds the strings and words of a value at `at`, which may be an array or object, and returns the end of the value.
+fn push_values(text: &str, mut at: usize, found: &mut Vec<Range<usize>>) -> usize {
+    let mut depth = 0;
+    while let Some(value) = VALUE.captures(&text[at..]) {
+        let content = (3..8).find_map(|group| value.get(group));
+        let content = content.map(|content| at + content.start()..at + content.end());
+        depth += i32::from(value.get(1).is_some()) - i32::from(value.get(2).is_some());
+        at += value[0].len();
+        let is_name = depth > 0 && text[at..].trim_start().starts_with(':');
+        found.extend(content.filter(|content| !is_name && !content.is_empty()));
+        if depth <= 0 {
+            break;
+        }
+    }
+    at
 }
 
 fn is_digit(c: char) -> bool {
@@ -368,6 +392,10 @@ fn word(text: &str, at: usize) -> Range<usize> {
     let before = before.iter().rev().take(REQUEST_ID).take_while(is_in_word);
     let after = after.iter().take(REQUEST_ID + 1).take_while(is_in_word);
     at - before.count()..at + after.count()
+}
+
+fn is_plain(text: &str) -> bool {
+    !text.contains('\0') && !ENCODED.is_match(text)
 }
 
 /// Decodes a request body. Returns `None` if the body is compressed, binary, UTF-16 or partly base64, where numbers
@@ -389,8 +417,7 @@ fn body(request: &Request) -> Option<Decoded<'_>> {
     if is_encoded("content-encoding")
         || is_encoded("transfer-encoding")
         || is_encoded("content-transfer-encoding")
-        || text.contains('\0')
-        || ENCODED.is_match(text)
+        || !is_plain(text)
     {
         return None;
     }

@@ -48,6 +48,8 @@ pub(super) struct Decoded<'a> {
     source: &'a str,
     /// The decoded text is ASCII, one byte for each character or escape of `source`.
     pub(super) text: String,
+    /// `letters` is `text` with the letters of escapes such as `%61` and `\u0061`, for the names of fields.
+    pub(super) letters: String,
     /// `places` has the index in `source` of each byte of `text`, then the length of `source`.
     places: Vec<usize>,
     pub(super) is_cut: bool,
@@ -80,9 +82,15 @@ impl<'a> Decoded<'a> {
                 (None, _) => b'\\',
             })
         });
+        let letters: String = text.into_iter().map(char::from).collect();
+        let outside_escapes = |(at, c): (usize, char)| match places[at + 1] - places[at] {
+            2.. if c.is_ascii_alphabetic() => char::from(OTHER),
+            _ => c,
+        };
         Self {
             source,
-            text: text.into_iter().map(char::from).collect(),
+            text: letters.char_indices().map(outside_escapes).collect(),
+            letters,
             places,
             is_cut: false,
         }
@@ -138,11 +146,7 @@ fn resolve(
         };
         bytes.extend(&text.as_bytes()[copied..start]);
         byte_places.extend(&places[copied..=start]);
-        bytes.push(if byte.is_ascii_alphabetic() {
-            OTHER
-        } else {
-            byte
-        });
+        bytes.push(byte);
         copied = start + length;
     }
     bytes.extend(&text.as_bytes()[copied..]);

@@ -15,9 +15,11 @@ use crate::untrusted::pattern;
 /// E.164 allows at most 15 digits in a telephone number.
 const LONGEST_NUMBER: usize = 15;
 const SHORTEST_AFTER_PLUS: usize = 7;
+/// The head of a part of multipart is searched for its name up to this many characters before its end.
+const LONGEST_HEAD: usize = 300;
 const SHORTEST_KNOWN: usize = 5;
-/// Most groups of digits in a telephone number; `+33 1 99 00 00 00` has six.
-const MAX_PIECES: usize = 7;
+/// A telephone number with its country code has at least ten digits, but for a few small countries.
+const USUAL: usize = 10;
 
 static NUMBER_NAME: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
@@ -33,10 +35,13 @@ static USER: LazyLock<Regex> =
     LazyLock::new(|| pattern("^[^0-9A-Za-z]{0,8}[^,&;=}\"\n]{0,80}[0-9]*"));
 static APP_OF_USER: LazyLock<Regex> = LazyLock::new(|| pattern("_([0-9]{5,})"));
 
-/// Matches a separator and a further group of digits of a telephone number; `\x03` is [`PLUS_OR_SPACE`].
-static PIECE: LazyLock<Regex> =
-    LazyLock::new(|| pattern("^(?:[ \\t().:/_~|*'\\\\\x03-]{1,3}|,)([0-9]{1,16})"));
-
+/// Matches a separator and a further group of digits of a telephone number; `\x03` is [`PLUS_OR_SPACE`]. The first group
+/// is an unusual separator: an HTML entity or tag, a line break, other punctuation.
+static PIECE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        "^(?:[ \\t().:/_~|*'\\\\\x03-]{1,3}|,|((?:&#?[0-9A-Za-z]{1,8};|</?[A-Za-z]{1,6} ?/?>|[^0-9A-Za-z+\"]){1,4}?))([0-9]{1,16})",
+    )
+});
 #[derive(Debug, Default)]
 pub(super) struct Known {
     /// `numbers` includes the last eight or more digits of each number, since senders may omit the country code.
@@ -46,7 +51,7 @@ pub(super) struct Known {
 
 impl Known {
     pub(super) fn learn(&mut self, decoded: &Decoded<'_>) {
-        for (name, at) in fields(&decoded.text) {
+        for (name, at) in fields(decoded) {
             let value = &decoded.text[at..];
             let is_other = |byte: &u8| !byte.is_ascii_alphanumeric();
             let start = at + value.bytes().take(16).take_while(is_other).count();
@@ -64,26 +69,24 @@ impl Known {
     }
 
     fn learn_number(&mut self, decoded: &Decoded<'_>, start: usize) {
-        let mut digits = digits(&decoded.text[start..]).to_owned();
-        if NUMBER.count(&digits).is_some() {
+        let mut pieces = pieces(decoded, start);
+        let (first, ..) = &pieces[0];
+        // A field `from` may hold a date such as `2026-11-22` instead of a telephone number.
+        let is_date = |(digits, ..): &Piece| TIME.is_match(digits);
+        if NUMBER.count(first).is_some() || (first.len() == 4 && pieces.iter().any(is_date)) {
             return;
         }
-        if digits.len() < SHORTEST_ALONE
-            && let Some((joined, _)) = pieces(decoded, start).pop()
-        {
-            // A field `from` may hold a date such as `2026-11-22` instead of a telephone number.
-            if digits.len() == 4 && TIME.is_match(&joined) {
-                return;
+        if first.len() >= SHORTEST_ALONE {
+            pieces.truncate(1);
+        }
+        for (digits, ..) in pieces {
+            if digits.len() >= SHORTEST_KNOWN {
+                let lengths = SHORTEST_ALONE..=digits.len().min(LONGEST_NUMBER);
+                let ends = lengths.map(|length| &digits[digits.len() - length..]);
+                self.numbers.extend(ends.map(str::to_owned));
+                self.numbers.insert(digits);
             }
-            digits = joined;
         }
-        if digits.len() < SHORTEST_KNOWN {
-            return;
-        }
-        let lengths = SHORTEST_ALONE..=digits.len().min(LONGEST_NUMBER);
-        let ends = lengths.map(|length| &digits[digits.len() - length..]);
-        self.numbers.extend(ends.map(str::to_owned));
-        self.numbers.insert(digits);
     }
 
     /// Returns the digits and the end of a number with separators at `start`, if the number is known or follows a plus
@@ -94,32 +97,30 @@ impl Known {
         start: usize,
         is_app: impl Fn(&str) -> bool,
     ) -> Option<(String, usize)> {
-        let has_plus = matches!(decoded.byte_before(start), Some(b'+' | PLUS_OR_SPACE));
-        let first = digits(&decoded.text[start..]);
-        if self.numbers.contains(first) || (self.numbers.is_empty() && !has_plus) {
+        let before = decoded.text[..start].trim_end_matches([' ', '(']);
+        let has_plus = before.ends_with(['+', char::from(PLUS_OR_SPACE)]);
+        if self.numbers.is_empty() && !has_plus {
             return None;
         }
-        let is_long = first.len() >= SHORTEST_ALONE;
-        let pieces = pieces(decoded, start);
-        let mut further = pieces.iter().skip(1);
-        let known = further.find(|(digits, _)| self.numbers.contains(digits));
-        let is_long_enough = |(digits, end): &&(String, usize)| {
-            let is_cut = decoded.is_cut_at(*end) && digits.len() >= SHORTEST_CUT;
-            is_cut || digits.len() >= SHORTEST_AFTER_PLUS
-        };
+        let mut pieces = pieces(decoded, start);
+        let is_known = |(digits, ..): &Piece| self.numbers.contains(digits);
+        if let Some(known) = pieces.iter().rposition(is_known) {
+            let (digits, end, _) = pieces.swap_remove(known);
+            return (known > 0).then_some((digits, end));
+        }
+        let is_long = pieces[0].0.len() >= SHORTEST_ALONE;
         let mut length = 0;
-        let mut before_app = pieces.iter().take_while(|(digits, _)| {
-            let piece = &digits[length..];
+        let is_joined = |(digits, _, is_odd): &Piece| {
+            let (before, piece) = digits.split_at(length);
             length = digits.len();
-            !is_app(piece)
-        });
-        let after_plus = if is_long {
-            before_app.next()
-        } else {
-            before_app.last()
+            // A country code does not begin with zero, unlike most offsets of a time zone.
+            let may_be_odd = before.len() < USUAL && !before.starts_with('0');
+            !is_app(piece) && (before.is_empty() || !is_long) && (may_be_odd || !is_odd)
         };
-        let after_plus = after_plus.filter(|_| has_plus).filter(is_long_enough);
-        known.or(after_plus).cloned()
+        let joined = pieces.into_iter().take_while(is_joined);
+        let (digits, end, _) = joined.last().filter(|_| has_plus)?;
+        let is_cut = decoded.is_cut_at(end) && digits.len() >= SHORTEST_CUT;
+        (is_cut || digits.len() >= SHORTEST_AFTER_PLUS).then_some((digits, end))
     }
 
     pub(super) fn is_within(&self, digits: &str) -> bool {
@@ -131,32 +132,47 @@ impl Known {
 }
 
 /// Finds the field names in a text such as JSON, a form or multipart. Each index is the end of the separator after the
-/// name.
-pub(super) fn fields(text: &str) -> impl Iterator<Item = (&str, usize)> {
-    const LONGEST: usize = 100;
+/// name. Of `name[key]` both names are returned.
+pub(super) fn fields<'a>(decoded: &'a Decoded<'_>) -> impl Iterator<Item = (&'a str, usize)> {
     let is_in_name = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
-    let separators = text.match_indices([':', '=', '>', '\n']);
-    separators.filter_map(move |(at, _)| {
-        let before = &text[at.saturating_sub(LONGEST)..at];
+    let separators = decoded.text.match_indices([':', '=', '>', '\n']);
+    separators.flat_map(move |(at, _)| {
+        let before = &decoded.letters[at.saturating_sub(LONGEST_HEAD)..at];
+        let before = part_name(&decoded.letters, at + 1).unwrap_or(before);
         let before = before.trim_end_matches(|c| !is_in_name(c));
-        Some((before.rsplit(|c| !is_in_name(c)).next()?, at + 1))
+        let mut words = before.rsplit(|c| !is_in_name(c) && !"[]".contains(c));
+        let names = words.next().unwrap_or_default().split(['[', ']']);
+        names.map(move |name| (name, at + 1))
     })
 }
 
-/// Returns the digits from `start` to the end of each of the number's groups (`91`, `91 98`, `91 98 76`), with the
-/// position of that end in the text.
-fn pieces(decoded: &Decoded<'_>, start: usize) -> Vec<(String, usize)> {
+/// Returns the name of the part of multipart whose head ends before an empty line at `at`.
+pub(super) fn part_name(text: &str, at: usize) -> Option<&str> {
+    let (before, after) = text.split_at(at);
+    let is_end = before.ends_with('\n') && after.starts_with(['\r', '\n']);
+    let head = before[at.saturating_sub(LONGEST_HEAD)..]
+        .rsplit("\n--")
+        .next()?;
+    let (_, name) = head.split_once(" name=").filter(|_| is_end)?;
+    name.split([';', '\r', '\n']).next()
+}
+
+/// The digits from a number's start to the end of one of its groups, the position of that end in the text, and whether
+/// the separator before the group is unusual.
+type Piece = (String, usize, bool);
+
+/// Returns a [`Piece`] for each of the groups of a number: `91`, `91 98`, `91 98 76`.
+fn pieces(decoded: &Decoded<'_>, start: usize) -> Vec<Piece> {
     let mut digits = digits(&decoded.text[start..]).to_owned();
     let mut end = start + digits.len();
-    let mut pieces = vec![(digits.clone(), end)];
-    while pieces.len() < MAX_PIECES
-        && let Some(piece) = PIECE.captures(&decoded.text[end..])
-        && digits.len() + piece[1].len() <= LONGEST_NUMBER
-        && NUMBER.count(&piece[1]).is_none()
+    let mut pieces = vec![(digits.clone(), end, false)];
+    while let Some(piece) = PIECE.captures(&decoded.text[end..])
+        && digits.len() + piece[2].len() <= LONGEST_NUMBER
+        && NUMBER.count(&piece[2]).is_none()
     {
-        digits += &piece[1];
+        digits += &piece[2];
         end += piece[0].len();
-        pieces.push((digits.clone(), end));
+        pieces.push((digits.clone(), end, piece.get(1).is_some()));
     }
     pieces
 }

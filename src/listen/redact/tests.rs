@@ -315,6 +315,12 @@ fn a_number_is_found_in_any_digits_and_spacing() {
         "+91~98765|43210",
         "+91*98765'43210",
         "+91\u{66c}98765\u{66c}43210",
+        "+91&nbsp;98765&nbsp;43210",
+        "+91&#160;98765&#xa0;43210",
+        "+91\n98765\r\n43210",
+        "+91, 98765, 43210",
+        "+91 98765<wbr>43210",
+        "+9 1 9 8 7 6 5 4 3 2 1 0",
         "x919876543210x",
     ] {
         let masked = body(
@@ -363,7 +369,27 @@ fn values_with_secret_names_are_masked_in_bodies() {
         ),
         (
             r#"{"secrets":["x"],"key":{"a":1}}"#,
-            r#"{"secrets":["***"],"key":{"a":1}}"#,
+            r#"{"secrets":["***"],"key":{"a":0}}"#,
+        ),
+        (
+            r#"{"password":{"old":"x","new":["y",{"hash":true}]},"leg":"a"}"#,
+            r#"{"password":{"old":"***","new":["***",{"hash":0}]},"leg":"a"}"#,
+        ),
+        (
+            r#"{"custom":"{\"auth\":[\"x\",\"y\"]}","leg":"a"}"#,
+            r#"{"custom":"{\"auth\":[\"***\",\"***\"]}","leg":"a"}"#,
+        ),
+        (
+            r#"{"p\u0061ssword":"x","p\u0061\u0073\u0073":{"a":"y"},"pin":1.5}"#,
+            r#"{"p\u0061ssword":"***","p\u0061\u0073\u0073":{"a":"***"},"pin":0}"#,
+        ),
+        (
+            "p%61ssword=x&%74oken=y&leg=a&key=[z&leg=b",
+            "p%61ssword=***&%74oken=***&leg=a&key=[***&leg=b",
+        ),
+        (
+            "Authorization: Bearer x\nleg: a",
+            "Authorization: ***\nleg: a",
         ),
         (
             r#"{"custom":"{\"auth_token\":\"x y\"}"}"#,
@@ -383,6 +409,10 @@ fn values_with_secret_names_are_masked_in_bodies() {
             "--b\r\nContent-Disposition: form-data; name=\"token\"\r\n\r\nx\r\n--b--",
             "--b\r\nContent-Disposition: form-data; name=\"token\"\r\n\r\n***\r\n--b--",
         ),
+        (
+            "--b\r\nContent-Disposition: form-data; name=\"p%61ss\"\r\nContent-Type: text/plain\r\n\r\nx \"y\"\r\nz\r\n--b--",
+            "--b\r\nContent-Disposition: form-data; name=\"p%61ss\"\r\nContent-Type: text/plain\r\n\r\n***\r\n--b--",
+        ),
     ] {
         let mut redactor = Redactor::default();
         assert_eq!(body(&mut redactor, sent), masked);
@@ -390,7 +420,7 @@ fn values_with_secret_names_are_masked_in_bodies() {
     }
     let record = line(
         &mut Redactor::default(),
-        &post(r#"{"token":"s3cret","x":{"otp":"s3cret"}}"#),
+        &post(r#"{"token":"s3cret","x":{"otp":"s3cret"},"y":[[{"pin":"s3cret"}]]}"#),
     );
     assert!(!record.contains("s3cret"), "{record}");
 }
