@@ -193,10 +193,7 @@ mod tests {
         assert!(after(900) < Duration::from_secs(60), "not a suspend");
         let back = now(-3_600_000);
         let step = clock.wall.since(back);
-        assert!(
-            (hour - Duration::from_secs(60)..=hour).contains(&step),
-            "{back}"
-        );
+        assert!(step <= hour && step > hour / 2, "{back}");
         assert!(after(0) < Duration::from_secs(60));
     }
 
