@@ -38,7 +38,8 @@ impl RateLimiter {
         }
     }
 
-    /// Waits for as many places as a burst has requests, which are sent together afterwards.
+    /// Waits for as many places as a burst has requests, which are sent together afterwards. The request behind a burst
+    /// waits for as many again, so that no window of time has more requests than the rate allows.
     pub async fn wait(&self, requests: usize) {
         self.requests.set(self.requests.get() + requests);
         let Some(interval) = self.interval else {
@@ -46,7 +47,7 @@ impl RateLimiter {
         };
         let span = interval.saturating_mul(u32::try_from(requests).unwrap_or(u32::MAX));
         let due = (self.last.get() + span).max(Instant::now());
-        self.last.set(due);
+        self.last.set(due + span - interval);
         sleep_until(due).await;
     }
 }

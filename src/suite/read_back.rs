@@ -6,19 +6,24 @@
 mod asker;
 mod compare;
 mod reader;
+mod sent;
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
+use std::slice;
 use std::time::Duration;
 
+use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep};
 
 use super::cases::PROBES;
+use super::deliver::SuiteClient;
 use super::event::CaseRecord;
 use super::handler::HandlerProcess;
-use super::verdict::{Cause, Observed};
+use super::remarks::Remark;
+use super::requests::CaseRequests;
+use super::verdict::{Cause, Expects, Observed};
 use super::{Case, CaseDelivery, CaseMethod};
 use crate::cdr::{Fields, Grade, text};
 use crate::error::Error;
@@ -28,24 +33,22 @@ use crate::net::{Destination, Request};
 use crate::process::Supervisor;
 use asker::Asker;
 use compare::Difference;
-use reader::{Record, Wanted, records};
+use reader::Record;
+use sent::{SentCdr, duplicated, missing};
 
 /// The fields that can be filled in: `{cmiuuid}` in a URL or a word of a command, `CDR_CMIUUID` in its environment.
 pub const KEYS: [&str; 5] = ["cmiuuid", "request_id", "call_id", "user", "to"];
 
-/// A record is recognised by the values of these fields.
-#[rustfmt::skip]
-const DISTINCTIVE: [&str; 9] = [
-    "status", "user", "time", "to", "appid", "call_id", "request_id", "hangup_reason", "virtual_number",
-];
+/// The probed changes of a good CDR that handlers are known to store nothing of.
+const VARIANTS: [(&str, &str); 2] = [("leg", "b"), ("status", "answered")];
 
-/// A shorter `cmiuuid` is none of TeleCMI's: a handler may refuse it silently.
-const SHORTEST_ID: usize = 8;
+/// The calls of these CDRs are numbered from 3000, above those of other requests.
+const FIRST_CALL: u64 = 3_000;
+
+/// A handler stores nothing more if it has stored nothing for this many times `within`.
+const IDLE: u32 = 5;
 
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// A record shows the first 2048 characters of what is stored.
-const SHOWN: usize = 2_048;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReadBackSource {
@@ -72,21 +75,20 @@ pub struct StoredFault {
     is_final: bool,
 }
 
-/// `SentCdr` is a CDR of a case, with all its deliveries and what each has sent. A CDR of a hostile case does not happen.
-struct SentCdr {
-    observed: Vec<Observed>,
-    versions: Vec<Fields>,
-    happens: bool,
-    /// Other CDRs were sent at the same moment.
-    is_at_once: bool,
-}
-
 /// The verdict of a record is final if no CDRs are left to ask for.
 struct Held {
     record: CaseRecord,
     fault: Option<StoredFault>,
     cdrs: Vec<SentCdr>,
+    may_be_dropped: bool,
+    is_stored: bool,
     until: Instant,
+}
+
+impl Held {
+    fn must_be_stored(&self) -> bool {
+        self.cdrs.iter().any(SentCdr::must_be_stored)
+    }
 }
 
 pub(super) struct ReadBack {
@@ -96,8 +98,15 @@ pub(super) struct ReadBack {
     target: String,
     /// The fields that the handler stores of a good CDR as they were sent.
     kept: BTreeSet<&'static str>,
+    /// The fields of a good CDR that are stored in another form, or not at all, with what is stored.
+    not_kept: Vec<String>,
+    /// The values of [`VARIANTS`] with which a CDR got 2xx and was not stored.
+    dropped: Vec<&'static str>,
+    /// The cases whose CDR got 2xx and may be dropped.
+    not_stored: Vec<&'static str>,
     /// Set if the read-back found nothing of the first good CDR; the suite then asks for no other CDR.
     is_blind: bool,
+    last_stored: Instant,
     held: VecDeque<Held>,
 }
 
@@ -123,41 +132,99 @@ impl ReadBack {
             within: options.within,
             target: destination.target().to_owned(),
             kept: BTreeSet::new(),
+            not_kept: Vec::new(),
+            dropped: Vec::new(),
+            not_stored: Vec::new(),
             is_blind: false,
+            last_stored: Instant::now(),
             held: VecDeque::new(),
         })
     }
 
-    /// Learns from the first accepted CDR which fields the handler stores. An error means that nothing can be asked.
-    pub async fn learn(&mut self, case: &Case, observed: &Observed) -> Result<(), Error> {
-        let cdrs = self.cdrs(case, std::slice::from_ref(observed));
+    /// Learns from the first accepted CDR which fields the handler stores, and which variants of a CDR the handler drops.
+    /// An error means that nothing can be asked.
+    pub async fn learn(
+        &mut self,
+        case: &Case,
+        observed: &Observed,
+        client: &SuiteClient<'_>,
+        source: &CaseRequests,
+    ) -> Result<(), Error> {
+        let cdrs = self.cdrs(case, slice::from_ref(observed));
         let Some(cdr) = cdrs.first() else {
             return Ok(());
         };
-        let until = Instant::now() + self.within;
-        while !self.is_blind {
-            let output = self.asker.ask(cdr).await;
-            let output = output.map_err(|what| Error::Usage(format!("--read-back: {what}")))?;
-            if let Some(record) = cdr.records(&output).first() {
-                self.kept = compare::kept(&cdr.versions[0], record);
-                break;
+        let Some(record) = self.find(cdr).await? else {
+            self.is_blind = true;
+            return Ok(());
+        };
+        (self.kept, self.not_kept) = compare::kept(&cdr.versions[0], &record);
+        for (n, (field, value)) in (FIRST_CALL..).zip(VARIANTS) {
+            let change = |cdr: &mut Fields| drop(cdr.insert(field.to_owned(), value.into()));
+            let observed = client.send(&source.altered(n, case.method, change)).await;
+            let cdrs = self.cdrs(case, slice::from_ref(&observed));
+            if observed.accepted() && self.find(&cdrs[0]).await?.is_none() {
+                self.dropped.push(value);
             }
-            self.is_blind = Instant::now() >= until;
-            sleep(PAUSE).await;
+        }
+        // A handler that stores neither has another reason than these values.
+        if self.dropped.len() == VARIANTS.len() {
+            self.dropped.clear();
         }
         Ok(())
     }
 
+    /// Asks for a CDR until the handler has stored it, or `within` has passed.
+    async fn find(&self, cdr: &SentCdr) -> Result<Option<Record>, Error> {
+        let until = Instant::now() + self.within;
+        loop {
+            let output = self.asker.ask(cdr).await;
+            let output = output.map_err(|what| Error::Usage(format!("--read-back: {what}")))?;
+            let found = cdr.records(&output).into_iter().next();
+            if found.is_some() || Instant::now() >= until {
+                return Ok(found);
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    pub fn remarks(self) -> Vec<Remark> {
+        let answered = self.dropped.contains(&"answered").then(|| {
+            "an answered CDR got 2xx and is not stored, which is right for a handler of missed calls: --read-back asks for those alone"
+                .to_owned()
+        });
+        let fields = (!self.not_kept.is_empty()).then(|| {
+            let fields = self.not_kept.join(", ");
+            format!("of a good CDR, these fields are not stored as they were sent, and are not compared: {fields}")
+        });
+        let count = self.not_stored.len();
+        let dropped = (count > 0).then(|| Remark {
+            text: format!("{count} of the forms that TeleCMI is not known to send got 2xx and are not stored, which is tolerated"),
+            cases: self.not_stored,
+        });
+        let of_run = answered.into_iter().chain(fields);
+        of_run.map(Remark::of_run).chain(dropped).collect()
+    }
+
     /// Takes the record of a case, and asks for the CDRs of a case that has passed.
-    pub async fn hold(&mut self, record: CaseRecord, passed: Option<(Case, Vec<Observed>)>) {
+    pub async fn hold(
+        &mut self,
+        record: CaseRecord,
+        passed: Option<(Case, Expects, Vec<Observed>)>,
+    ) {
         let is_probe = PROBES.iter().any(|probe| probe.name == record.name);
         let asked = passed.filter(|_| is_probe || !self.is_blind);
-        let cdrs = asked.map(|(case, observed)| self.cdrs(&case, &observed));
+        let may_be_dropped =
+            |(case, expects, _): &(Case, Expects, _)| case.may_be_dropped(*expects);
         let until = Instant::now() + self.within;
         let mut held = Held {
             record,
             fault: None,
-            cdrs: cdrs.unwrap_or_default(),
+            is_stored: false,
+            may_be_dropped: asked.as_ref().is_some_and(may_be_dropped),
+            cdrs: asked.map_or(Vec::new(), |(case, _, observed)| {
+                self.cdrs(&case, &observed)
+            }),
             until: if self.is_blind { Instant::now() } else { until },
         };
         self.judge_held(&mut held).await;
@@ -185,13 +252,40 @@ impl ReadBack {
         }
     }
 
-    async fn judge_held(&self, held: &mut Held) {
-        let is_last = Instant::now() >= held.until;
+    async fn judge_held(&mut self, held: &mut Held) {
+        let is_late = Instant::now() >= held.until;
+        let is_last = is_late && (self.is_blind || !self.is_behind().await);
         let fault = self.judge(&held.cdrs).await;
         if is_last || fault.as_ref().is_none_or(|fault| fault.is_final) {
-            held.fault = held.fault.take().or(fault);
+            if fault.is_none() && held.must_be_stored() {
+                held.is_stored = true;
+                self.last_stored = Instant::now();
+            }
+            let is_lost = fault.as_ref().is_some_and(|fault| !fault.is_final);
+            if is_lost && held.may_be_dropped {
+                self.not_stored.push(held.record.name);
+            } else {
+                held.fault = held.fault.take().or(fault);
+            }
             held.cdrs.clear();
         }
+    }
+
+    /// Returns whether the handler may still store a CDR that is late: it stores others, but none that came later.
+    async fn is_behind(&mut self) -> bool {
+        let is_idle = Instant::now() >= self.last_stored + self.within * IDLE;
+        if is_idle || self.held.iter().any(|held| held.is_stored) {
+            return false;
+        }
+        let Some(later) = self.held.iter().position(Held::must_be_stored) else {
+            return true;
+        };
+        let is_stored = self.judge(&self.held[later].cdrs).await.is_none();
+        if is_stored {
+            self.held[later].is_stored = true;
+            self.held[later].cdrs.clear();
+        }
+        !is_stored
     }
 
     fn cdrs(&self, case: &Case, observed: &[Observed]) -> Vec<SentCdr> {
@@ -214,8 +308,11 @@ impl ReadBack {
             }
             cdrs.push(SentCdr {
                 observed: vec![observed.clone()],
+                happens: happens
+                    && !self.dropped.iter().any(|value| {
+                        *value == "answered" && fields.get("status") == Some(&json!(value))
+                    }),
                 versions: vec![fields],
-                happens,
                 is_at_once,
             });
         }
@@ -271,7 +368,8 @@ impl ReadBack {
         }
         let mut places = 0..cdrs.len();
         let lost = places.find(|n| cdrs[*n].must_be_stored() && found[*n] == Some(false))?;
-        Some(cdrs[lost].fault(missing(cdrs, &found, lost), "", false))
+        let missing = missing(cdrs, &found, lost, &self.dropped);
+        Some(cdrs[lost].fault(missing, "", false))
     }
 }
 
@@ -285,98 +383,4 @@ pub(super) fn may_be_stored(case: &Case) -> bool {
 
 fn is_refused(observed: &Observed) -> bool {
     matches!(&observed.answer, Ok(response) if (400..500).contains(&response.status))
-}
-
-fn duplicated(records: usize, deliveries: usize) -> Difference {
-    let key = "missing unique key";
-    let text = match deliveries {
-        1 => format!("{records} records of one cmiuuid that was sent once: {key}"),
-        n => format!("{records} records of one cmiuuid that was sent {n} times: {key}"),
-    };
-    Difference::new(Cause::Duplicated, key, text)
-}
-
-/// A CDR that is not stored, while another leg of its call is, was overwritten or ignored for a key that both share.
-fn missing(cdrs: &[SentCdr], found: &[Option<bool>], lost: usize) -> Difference {
-    let cdr = &cdrs[lost];
-    if cdr.is_at_once {
-        let mistake = "of CDRs at once, one that got 2xx is not stored";
-        let text = format!("{mistake}: they share a variable, a connection or a key");
-        return Difference::new(Cause::NotStored, mistake, text);
-    }
-    for other in (0..cdrs.len()).filter(|n| found[*n] == Some(true)) {
-        let is_shared = |key: &&str| {
-            let own = cdr.value(key);
-            !own.is_empty() && cdrs[other].value(key) == own
-        };
-        let shared = ["call_id", "request_id"].into_iter().filter(is_shared);
-        let keys = shared.collect::<Vec<_>>().join(" or ");
-        if keys.is_empty() {
-            continue;
-        }
-        let (leg, other_leg) = (cdr.value("leg"), cdrs[other].value("leg"));
-        let text = if lost < other {
-            format!("leg {other_leg} overwrites leg {leg}: upsert by {keys}")
-        } else {
-            format!("leg {leg} is ignored behind leg {other_leg}: {keys} is taken for the key")
-        };
-        let mistake = "the legs of a call are taken for one record";
-        return Difference::new(Cause::LegLost, mistake, text);
-    }
-    let by = if cdr.by_get() { " by GET" } else { "" };
-    let text = format!("a CDR{by} got 2xx and is not stored");
-    Difference::new(Cause::NotStored, text.as_str(), text.as_str())
-}
-
-impl SentCdr {
-    /// The value of a field in the first delivery, empty without the field.
-    fn value(&self, name: &str) -> Cow<'_, str> {
-        self.versions[0].get(name).map(text).unwrap_or_default()
-    }
-
-    fn by_get(&self) -> bool {
-        self.observed[0].sent.method == "GET"
-    }
-
-    fn must_be_stored(&self) -> bool {
-        let last = &self.versions[self.versions.len() - 1];
-        let is = |name, value: &str| last.get(name).is_some_and(|own| text(own) == value);
-        let has_status =
-            is("status", "missed") || is("status", "answered") || !last.contains_key("status");
-        self.happens
-            && is("type", "cdr")
-            && is("direction", "outbound")
-            && has_status
-            && self.value("cmiuuid").len() >= SHORTEST_ID
-            && self.observed.iter().any(Observed::accepted)
-    }
-
-    fn records(&self, output: &str) -> Vec<Record> {
-        let fields = self.versions.iter();
-        let values =
-            fields.flat_map(|fields| DISTINCTIVE.iter().filter_map(|name| fields.get(*name)));
-        let values = values.map(|value| text(value).into_owned());
-        let wanted = Wanted {
-            id: self.value("cmiuuid").into_owned(),
-            others: values.filter(|value| value.len() >= 4).collect(),
-        };
-        records(output, &wanted)
-    }
-
-    fn fault(&self, difference: Difference, output: &str, is_final: bool) -> StoredFault {
-        StoredFault {
-            difference,
-            found: output.chars().take(SHOWN).collect(),
-            observed: self.observed[0].clone(),
-            is_final,
-        }
-    }
-
-    /// Of a CDR that came in two versions, either may be stored.
-    fn difference(&self, record: &Record, kept: &BTreeSet<&'static str>) -> Option<Difference> {
-        let versions = self.versions.iter();
-        let differences =
-            versions.map(|fields| compare::difference(fields, self.by_get(), record, kept));
-        differences.collect::<Option<Vec<_>>>()?.into_iter().next()
-    }
 }

@@ -18,6 +18,13 @@ pub struct Remark {
     pub cases: Vec<&'static str>,
 }
 
+impl Remark {
+    pub fn of_run(text: String) -> Self {
+        let cases = Vec::new();
+        Self { text, cases }
+    }
+}
+
 /// The latencies of this many good CDRs are compared, from the beginning and from the end of a run.
 const COMPARED: usize = 10;
 
@@ -82,7 +89,7 @@ impl Remarks {
         #[rustfmt::skip]
         let remarks = [
             (swallowed.into_iter().collect(), "GET with a CDR is answered as GET without one, and unlike POST: if GET is a health check, it swallows CDRs"),
-            (self.errors_in_2xx, "a 2xx tells of an error in its body (ok or success is false, a code of 400 or more, or an HTML page): TeleCMI takes it for delivered"),
+            (self.errors_in_2xx, "a 2xx tells of an error in its body (ok or success is false, status is error, a code of 400 or more, or an HTML page, such as a login): TeleCMI takes it for delivered"),
             (self.refused_samples, "the samples of TeleCMI's page are refused as they are printed, which is right if the handler checks the appid, custom or the age of a call"),
             (self.tolerated, tolerated.as_str()),
         ];
@@ -92,7 +99,7 @@ impl Remarks {
             cases,
         };
         let latency = about_latency(&self.good_latencies);
-        let latency = latency.map(|text| remark((Vec::new(), &text)));
+        let latency = latency.map(Remark::of_run);
         remarks.map(remark).chain(latency).collect()
     }
 }
@@ -104,7 +111,13 @@ fn is_2xx(response: &Response) -> bool {
 fn tells_error(response: &Response) -> bool {
     let says_failure = |value: &Value| {
         let is_error = value["code"].as_u64().is_some_and(|code| code >= 400);
-        value["ok"] == false || value["success"] == false || is_error
+        let is_text = |name| value[name].as_str().is_some_and(|text| !text.is_empty());
+        let has_failed = matches!(value["status"].as_str(), Some("error" | "fail" | "failed"));
+        value["ok"] == false
+            || value["success"] == false
+            || is_error
+            || has_failed
+            || is_text("error")
     };
     match serde_json::from_slice::<Value>(&response.body.0) {
         Ok(json) => {

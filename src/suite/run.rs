@@ -18,7 +18,7 @@ use super::handler::HandlerProcess;
 use super::read_back::ReadBack;
 use super::remarks::{Remark, Remarks};
 use super::requests::{CaseRequests, other_host};
-use super::verdict::{CaseVerdict, Cause, Observed, judge};
+use super::verdict::{CaseVerdict, Cause, Expects, Observed, judge};
 use super::{Case, CaseDelivery, CaseMethod, Family, SuiteOptions, guards};
 use crate::error::{Error, Stop};
 use crate::net::client::ClientOptions;
@@ -65,12 +65,11 @@ pub async fn run(
     };
     let mut summary = SuiteSummary::of(suite.records, began.elapsed(), stopped);
     summary.remarks = suite.remarks.list();
+    let stored = suite.read_back.map(ReadBack::remarks);
+    summary.remarks.extend(stored.unwrap_or_default());
     if options.only.is_empty() && summary.ok > 0 && has_no_secret(options, destination) {
         let text = "neither the URL nor a header has a secret, so anybody who finds the URL can post to it; --guard tests a secret";
-        summary.remarks.push(Remark {
-            text: text.to_owned(),
-            cases: Vec::new(),
-        });
+        summary.remarks.push(Remark::of_run(text.to_owned()));
     }
     summary.has_read_back = options.read_back.is_some();
     if let Some(baseline) = &options.baseline {
@@ -129,7 +128,7 @@ struct Suite<'a, F> {
     handler: Option<&'a mut HandlerProcess>,
     read_back: Option<ReadBack>,
     /// The case that was recorded last, with its answers, which `read_back` needs.
-    recorded: Option<(Case, Vec<Observed>)>,
+    recorded: Option<(Case, Expects, Vec<Observed>)>,
     on_event: F,
     /// The timeout of `ordinary` is `--max-latency`.
     ordinary: SuiteClient<'a>,
@@ -200,7 +199,9 @@ impl<'a, F: FnMut(Event)> Suite<'a, F> {
         }
         let good = probes.iter().find(|(_, observed)| observed.accepted());
         if let (Some(read_back), Some((case, observed))) = (&mut self.read_back, good) {
-            read_back.learn(case, observed).await?;
+            let requests = CaseRequests::new(case, self.options, self.destination);
+            let learned = read_back.learn(case, observed, &self.ordinary, &requests);
+            learned.await?;
         }
         let refused = probes.iter().find(|(_, observed)| is_refusal(observed));
         let refused = refused.map(|(probe, _)| probe.name);
@@ -312,7 +313,7 @@ impl<F: FnMut(Event)> Suite<'_, F> {
         let expects = case.expects_with(&self.options.account);
         self.remarks.note(case, expects, observed);
         if self.read_back.is_some() {
-            self.recorded = Some((*case, observed.to_vec()));
+            self.recorded = Some((*case, expects, observed.to_vec()));
         }
         let mut verdict = self.verdict(case, observed);
         if let CaseDelivery::Forged(forgery) = case.delivery
@@ -384,6 +385,7 @@ impl<F: FnMut(Event)> Suite<'_, F> {
                 let (mistake, found) = (fault.difference.mistake, fault.found);
                 record.stored = Some(Stored { mistake, found });
                 self.mark_failed(&mut record, fault.difference.cause, &fault.observed);
+                record.advice = Some(fault.difference.advice);
             }
             self.emit(record);
         }

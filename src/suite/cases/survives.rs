@@ -106,6 +106,9 @@ pub const CASES: &[Case] = &[
         "null where a word is due: it passes checks for presence, and has no text functions."),
     Survives.post("cmiuuid-as-number", Hostile, Spliced("cmiuuid", b"7"),
         "A number where the key is due: text functions fail on it, and columns of texts too."),
+    Survives.post("cmiuuid-as-path", Hostile,
+        Changed(&[Change::Text("cmiuuid", "../../no/such/folder/cdr")]),
+        "A text that is a path: a file named by the key is written elsewhere, or opening it throws."),
     Survives.post("type-as-list", Hostile, Spliced("type", b"[]"),
         "A list where a word is due: it is no key of a table of types."),
     Survives.post("appid-as-object", Hostile, Spliced("appid", b"{}"),
@@ -203,6 +206,10 @@ pub const CASES: &[Case] = &[
     Survives.case("chunked", Inferred, Post, GOOD, Raw(Script::Chunked(64)),
         "Tunnels and proxies may pass a body on in chunks, without a Content-Length; int(None) \
          is the usual end of it."),
+    Survives.case("chunked-not-ascii", Inferred, Post,
+        Changed(&[Change::Text("custom", r#"{"name":"अनुष्का 📞 Zoë"}"#)]), Raw(Script::Chunked(7)),
+        "A character's bytes can come in two chunks; text that is decoded piece by piece, as by \
+         body += chunk in Node, loses the character, which only --read-back shows."),
     Survives.case("stalled-body", Hostile, Post, GOOD, Raw(Script::Stalled),
         "A sender can fall silent half-way through; a server that reads one request at a time \
          serves nobody until it speaks again."),

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 use percent_encoding::percent_decode_str;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::reader::{Record, unwrapped};
 use crate::cdr::{Fields, text};
@@ -16,20 +17,56 @@ use crate::untrusted::beginning;
 const NUMBERS: [&str; 4] = ["to", "time", "appid", "virtual_number"];
 const TEXTS: [&str; 5] = ["custom", "extra_params", "call_id", "request_id", "user"];
 
+/// Fields of a few documented values, which are compared if the handler has a column of the field's name.
+#[rustfmt::skip]
+const WORDS: [&str; 9] = [
+    "a", "b", "missed", "answered", "outbound", "sent_bye", "recv_bye", "recv_cancel", "sent_reject",
+];
+const WORD_FIELDS: [&str; 4] = ["leg", "status", "direction", "hangup_reason"];
+
+const MAPPING: &str =
+    "read each field by its own name, and write a row in one step; by GET every value is a text";
+
 /// Values for which handlers store nothing, since they stand for an unset field.
 const UNSET: [&str; 6] = ["", "none", "false", "null", "{}", "[]"];
+
+/// Messages show this many characters of a value.
+const SHOWN: usize = 60;
 
 /// Up to this number, a double holds every integer.
 const EXACT: u64 = 1 << 53;
 
-/// `kept` returns the fields whose values are stored as they were sent.
-pub fn kept(sent: &Fields, record: &Record) -> BTreeSet<&'static str> {
+/// Returns the fields whose values are stored as they were sent, and the others in words.
+pub fn kept(sent: &Fields, record: &Record) -> (BTreeSet<&'static str>, Vec<String>) {
     let fields = NUMBERS.into_iter().chain(TEXTS);
-    let is_kept = |name: &&str| {
-        sent.get(*name)
-            .is_some_and(|value| stored(name, value, record))
-    };
-    fields.filter(is_kept).collect()
+    let (mut kept, mut others) = (BTreeSet::new(), Vec::new());
+    for (name, value) in fields.filter_map(|name| Some((name, sent.get(name)?))) {
+        let own = || {
+            own(name, record).map_or("nothing".to_owned(), |own| {
+                beginning(&text(own), SHOWN).into_owned()
+            })
+        };
+        if stored(name, value, record) {
+            kept.insert(name);
+        } else if !UNSET.contains(&&*text(value)) {
+            others.push(format!(
+                "`{name}` ({} as {})",
+                beginning(&text(value), SHOWN),
+                own()
+            ));
+        }
+    }
+    kept.extend(
+        WORD_FIELDS
+            .into_iter()
+            .filter(|name| sent.get(*name) == own(name, record)),
+    );
+    (kept, others)
+}
+
+/// The value of the column that has a field's name.
+fn own<'a>(name: &'a str, record: &'a Record) -> Option<&'a Value> {
+    record.named(name).find(|value| !value.is_null())
 }
 
 /// How a stored record differs from what was sent.
@@ -39,15 +76,16 @@ pub struct Difference {
     /// The likely reason, without the values of the CDR.
     pub mistake: String,
     pub text: String,
+    pub advice: &'static str,
 }
 
 impl Difference {
     pub fn new(cause: Cause, mistake: impl Into<String>, text: impl Into<String>) -> Self {
-        let (mistake, text) = (mistake.into(), text.into());
         Self {
             cause,
-            mistake,
-            text,
+            mistake: mistake.into(),
+            text: text.into(),
+            advice: cause.advice(),
         }
     }
 }
@@ -60,10 +98,63 @@ pub fn difference(
     record: &Record,
     kept: &BTreeSet<&'static str>,
 ) -> Option<Difference> {
-    let fields = NUMBERS.into_iter().chain(TEXTS);
+    let fields = NUMBERS.into_iter().chain(TEXTS).chain(WORD_FIELDS);
     fields
         .filter_map(|name| Some((name, sent.get(name)?)))
-        .find_map(|(name, value)| field(name, value, by_get, record, kept.contains(name)))
+        .find_map(|(name, value)| {
+            let is_kept = kept.contains(name);
+            if WORD_FIELDS.contains(&name) {
+                return word(name, value, record).filter(|_| is_kept);
+            }
+            mixed_up(name, sent, record).or_else(|| field(name, value, by_get, record, is_kept))
+        })
+}
+
+fn word(name: &'static str, sent: &Value, record: &Record) -> Option<Difference> {
+    let is_word = |value: &&Value| value.as_str().is_some_and(|text| WORDS.contains(&text));
+    let own = own(name, record).filter(is_word)?;
+    let text = format!("`{name}` was sent as {sent} and is stored as {own}");
+    (is_word(&sent) && own != sent).then(|| Difference {
+        advice: MAPPING,
+        ..Difference::new(Cause::TextChanged, format!("`{name}` is changed"), text)
+    })
+}
+
+/// These fields have no other name in a handler, as `call_id` may have, which CRMs call the id of `request_id`.
+const OWN_NAMES: [&str; 5] = ["to", "virtual_number", "time", "custom", "extra_params"];
+
+/// A column has the value of another field, and its own value is in the other column, or lost.
+fn mixed_up(name: &'static str, sent: &Fields, record: &Record) -> Option<Difference> {
+    let value = text(&sent[name]);
+    let shown = text(own(name, record)?);
+    let is_other = |(other, own): &(&String, &Value)| {
+        let is_judged = NUMBERS.contains(&other.as_str()) || TEXTS.contains(&other.as_str());
+        is_judged && text(own) == shown && shown != value && shown.len() > 4
+    };
+    let (other, _) = sent.iter().find(is_other)?;
+    let is_swapped = own(other, record).is_some_and(|own| text(own) == value);
+    let is_lost = OWN_NAMES.contains(&name) && !stored(name, &sent[name], record);
+    (is_swapped || is_lost).then(|| {
+        let cause = if NUMBERS.contains(&name) {
+            Cause::Inexact
+        } else {
+            Cause::TextChanged
+        };
+        let mistake = format!("`{name}` has the value of `{other}`");
+        let changed = format!(
+            "`{name}` was sent as {} and is stored as {}",
+            beginning(&value, SHOWN),
+            beginning(&shown, SHOWN)
+        );
+        Difference {
+            advice: MAPPING,
+            ..Difference::new(
+                cause,
+                mistake.as_str(),
+                format!("{changed}: the value of `{other}`"),
+            )
+        }
+    })
 }
 
 fn field(
@@ -87,17 +178,20 @@ fn field(
     let is_stored = |changed: &str| stored(name, &Value::from(changed), record);
     let mut known = known.into_iter();
     let known = known.find(|(changed, _)| *changed != sent && is_stored(changed));
-    let own = record.named(name).find(|value| !value.is_null());
+    let own = own(name, record);
     let by = if by_get { " by GET" } else { "" };
     let (shown, mistake) = match (known, own.map(text)) {
         (Some((changed, mistake)), _) => (changed, Some(mistake.to_owned())),
-        (None, Some(own)) => (own.to_string(), likely(&sent, is_number, &own)),
+        (None, Some(own)) => (own.to_string(), likely(name, &sent, &own)),
         (None, None) => {
             let missing = format!("`{name}` is not stored{by}");
-            return is_kept.then(|| Difference::new(cause, missing.as_str(), missing.as_str()));
+            return is_kept.then(|| Difference {
+                advice: MAPPING,
+                ..Difference::new(cause, missing.as_str(), missing.as_str())
+            });
         }
     };
-    let (sent, shown) = (beginning(&sent, 60), beginning(&shown, 60));
+    let (sent, shown) = (beginning(&sent, SHOWN), beginning(&shown, SHOWN));
     let changed = format!("`{name}` was sent{by} as {sent} and is stored as {shown}");
     match mistake {
         Some(mistake) => {
@@ -112,7 +206,7 @@ fn number(text: &str) -> Option<u64> {
     text.trim_start_matches('+').parse().ok()
 }
 
-fn stored(name: &str, sent: &Value, record: &Record) -> bool {
+pub(super) fn stored(name: &str, sent: &Value, record: &Record) -> bool {
     let sent_text = text(sent);
     let sent_text = sent_text.trim();
     let is_nested = sent.is_object() || sent.is_array();
@@ -160,6 +254,13 @@ const QUARTER: i64 = 15 * 60 * 1_000;
 
 /// A date without its zone is the same moment if it differs by whole quarters of an hour, and at most by 14 hours.
 fn is_date(sent: u64, stored: &str) -> bool {
+    match stored.parse::<Timestamp>() {
+        Ok(moment) => u64::try_from(moment.as_millisecond()) == Ok(sent),
+        Err(_) => is_local_date(sent, stored),
+    }
+}
+
+fn is_local_date(sent: u64, stored: &str) -> bool {
     let is_time = |c: char| c.is_ascii_digit() || c == ':' || c == '.';
     let zone = stored.get(11..).and_then(|time| time.find(|c| !is_time(c)));
     let date = zone.map_or(stored, |at| &stored[..at + 11]).trim();
@@ -188,8 +289,9 @@ fn changed_number(name: &str, sent: u64) -> Vec<(String, &'static str)> {
         ((sent / 1_000) as i64, "time stored as seconds"),
         ((sent / 1_000 * 1_000) as i64, "time stored as seconds, without the milliseconds"),
         ((sent / 60_000 * 60_000) as i64, "time stored as whole minutes"),
+        (sent.wrapping_mul(1_000) as i64, "time multiplied by 1000, as if it came in seconds"),
     ];
-    let rows = if name == "time" { 7 } else { 4 };
+    let rows = if name == "time" { 8 } else { 4 };
     let changed = changed.into_iter().take(rows);
     let changed = changed.map(|(number, mistake)| (number.to_string(), mistake));
     changed.collect()
@@ -207,6 +309,7 @@ fn changed_text(sent: &str) -> Vec<(String, &'static str)> {
         (decoded(sent), "decoded twice: %2B became a plus"),
         (without_tags(sent).into_owned(), "tags are stripped: what stands between < and > is lost"),
         (sent.to_lowercase(), "stored in lower case"),
+        (json!(sent).to_string().trim_matches('"').to_owned(), "JSON escapes stay in the text"),
     ];
     changed
 }
@@ -215,16 +318,31 @@ const HTML: &str = "stored as HTML: escape a text where it is shown, not where i
 const EMOJI: &str = "characters of four bytes are lost (MySQL: utf8mb4)";
 const ASCII: &str = "characters other than ASCII are lost";
 
-/// Mistakes whose outcome is not known exactly: rounding, a limit of the length, HTML, and lost or replaced characters.
-fn likely(sent: &str, is_number: bool, own: &str) -> Option<String> {
-    if is_number {
-        let (own, sent): (f64, f64) = (own.parse().ok()?, sent.parse().ok()?);
-        return ((own - sent).abs() > 0.0 && (own / sent - 1.0).abs() < 1e-4)
+/// Mistakes whose outcome is not known exactly: rounding, another time zone, a limit of the length, HTML, and lost or
+/// replaced characters.
+fn likely(name: &str, sent: &str, own: &str) -> Option<String> {
+    if NUMBERS.contains(&name) {
+        let number = sent.parse().ok()?;
+        if name == "time" && is_local_date(number, own) {
+            return Some("a local time that is marked as UTC".to_owned());
+        }
+        let (stored, sent): (f64, f64) = (own.parse().ok()?, sent.parse().ok()?);
+        let is_rounded = own.contains(['e', 'E']) || stored % 1_000.0 == 0.0;
+        return (is_rounded && (stored / sent - 1.0).abs() < 1e-4)
             .then(|| "a float, which rounds".to_owned());
     }
+    if own == "[object Object]" {
+        return Some("an object is written as text, not by JSON.stringify".to_owned());
+    }
     let (letters, all) = (own.chars().count(), sent.chars().count());
-    if letters >= 8 && letters < all && sent.starts_with(own.trim_end_matches(['…', '.'])) {
-        return Some(format!("cut at {letters} characters"));
+    let beginning = own.trim_end_matches(['…', '.']);
+    if letters >= 8 && letters < all && sent.starts_with(beginning) {
+        return Some(match sent[beginning.len()..].chars().next() {
+            Some(sign @ ('&' | '=')) => {
+                format!("cut at {sign}: the query is decoded before it is split")
+            }
+            _ => format!("cut at {letters} characters"),
+        });
     }
     let only = |text: &str, fits: fn(&char) -> bool| {
         let letters = text.chars().filter(fits);
@@ -243,8 +361,6 @@ fn likely(sent: &str, is_number: bool, own: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::suite::read_back::reader::{Wanted, records};
 
@@ -262,13 +378,13 @@ mod tests {
         change(&mut row);
         let wanted = Wanted {
             id: "0f6c9a52-31de".to_owned(),
-            others: ["missed".to_owned()].into(),
+            others: vec![("status", "missed".into()), ("appid", 2_222_223.into())],
         };
         records(&Value::Object(row).to_string(), &wanted).remove(0)
     }
 
     fn told(name: &str, value: Value) -> Option<Difference> {
-        let good = kept(&sent(), &record(|_| {}));
+        let good = kept(&sent(), &record(|_| {})).0;
         difference(
             &sent(),
             false,
@@ -349,6 +465,17 @@ mod tests {
                 "tags are stripped",
             ),
             ("custom", json!(r#"{"n":"Zoë 📞"#), "cut at 11 characters"),
+            (
+                "custom",
+                json!(r#"{\"n\":\"Zoë 📞 a+b %2B & <i>\"}"#),
+                "JSON escapes",
+            ),
+            ("custom", json!(r#"{"n":"Zoë 📞 a+b %2B "#), "cut at &"),
+            ("time", json!("2026-11-22T14:30:17.123Z"), "marked as UTC"),
+            ("time", json!(TIME * 1_000), "multiplied by 1000"),
+            ("to", json!(2_222_223), "the value of `appid`"),
+            ("to", json!("4.42079e+11"), "a float"),
+            ("status", json!("answered"), "`status` was sent as"),
             ("request_id", json!("pbwcgw"), "lower case"),
             ("request_id", Value::Null, "`request_id` is not stored"),
         ] {
@@ -372,7 +499,9 @@ mod tests {
                 ..Record::default()
             };
             assert!(
-                kept(sent.as_object().unwrap(), &record).contains("extra_params"),
+                kept(sent.as_object().unwrap(), &record)
+                    .0
+                    .contains("extra_params"),
                 "{shown}"
             );
         }
@@ -383,7 +512,7 @@ mod tests {
         let row = |row: &mut Fields| {
             row.shift_remove("to");
         };
-        let good = kept(&sent(), &record(row));
+        let good = kept(&sent(), &record(row)).0;
         assert_eq!(difference(&sent(), false, &record(row), &good), None);
         let by_get = difference(&sent(), true, &record(row), &BTreeSet::from(["to"]));
         let by_get = by_get.expect("a difference");

@@ -1,9 +1,8 @@
 //! Finds the records of a CDR in what a read-back gave: JSON of any shape, a table, or text.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Deserializer, Value};
 
+use super::compare::stored;
 use crate::cdr;
 use crate::reply::page_text;
 
@@ -45,16 +44,18 @@ fn contains(line: &str, text: &str) -> bool {
     })
 }
 
-/// The values by which a record is recognised. `id` is the `cmiuuid`; a record without an id needs two of the `others`,
+/// The fields by which a record is recognised. `id` is the `cmiuuid`; a record without an id needs two of the `others`,
 /// a record with the id one, so that "no call 5f3c…" is no record.
 pub struct Wanted {
     pub id: String,
-    pub others: BTreeSet<String>,
+    pub others: Vec<(&'static str, Value)>,
 }
 
 impl Wanted {
     fn fits(&self, record: &Record) -> bool {
-        let others = self.others.iter().filter(|other| record.has(other)).count();
+        let others = self.others.iter();
+        let others = others.filter(|(name, value)| stored(name, value, record));
+        let others = others.count();
         others >= if record.has(&self.id) { 1 } else { 2 }
     }
 }
@@ -221,10 +222,13 @@ mod tests {
     const ID: &str = "0f6c9a52-31de";
 
     fn found(output: &str) -> Vec<Record> {
-        let others = ["missed", "1795338000123", "101_2222223"];
         let wanted = Wanted {
             id: ID.to_owned(),
-            others: others.map(str::to_owned).into(),
+            others: vec![
+                ("status", "missed".into()),
+                ("time", 1_795_338_000_123_u64.into()),
+                ("user", "101_2222223".into()),
+            ],
         };
         records(output, &wanted)
     }
