@@ -277,25 +277,30 @@ fn a_request_lost_with_a_kept_connection_is_told_and_sent_again_on_request_only(
 #[cfg(target_os = "linux")]
 #[test]
 fn an_address_that_swallows_everything_does_not_stop_the_other_family() {
-    let Ok(socket) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) else {
-        return;
-    };
-    let port = socket.local_addr().expect("an address").port();
-    thread::spawn(move || {
-        for mut stream in socket.incoming().map_while(Result::ok) {
-            read_request(&mut stream);
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-        }
-    });
     // Linux drops SYN packets to a listener whose accept queue is full.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let runtime = runtime.expect("a runtime");
     let _inside = runtime.enter();
-    let full = tokio::net::TcpSocket::new_v4().expect("a socket");
+    // Another program may have the port of the one family in the other.
+    let (socket, full, port) = loop {
+        let Ok(socket) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) else {
+            return;
+        };
+        let port = socket.local_addr().expect("an address").port();
+        let full = tokio::net::TcpSocket::new_v4().expect("a socket");
+        if full.bind(([127, 0, 0, 1], port).into()).is_ok() {
+            break (socket, full, port);
+        }
+    };
     let address: SocketAddr = ([127, 0, 0, 1], port).into();
-    full.bind(address).expect("the same port");
+    thread::spawn(move || {
+        for mut stream in socket.incoming().map_while(Result::ok) {
+            read_request(&mut stream);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
     let _full = full.listen(0).expect("a listener");
     let waiting: Vec<_> = (0..3)
         .map(|_| TcpStream::connect_timeout(&address, DEADLINE / 100))
