@@ -45,7 +45,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Error> {
 
 /// Reads a text file of any flag: UTF-8, or UTF-16 with or without a byte order mark.
 pub fn read_text(path: &Path) -> Result<String, Error> {
-    decode::to_text(&read(path)?).map_err(|(line, what)| in_line(path, line, what))
+    decode::to_text(&read(path)?).map_err(|(line, what)| in_line(path, line, &what))
 }
 
 pub fn in_line(path: &Path, line: usize, what: &str) -> Error {

@@ -64,13 +64,9 @@ pub const CATALOGUE: [Scenario; 10] = {
     ]
 };
 
-const fn scenario(
-    name: &'static str,
-    weight: u32,
-    grade: Grade,
-    plan: Plan,
-    summary: &'static str,
-) -> Scenario {
+type Text = &'static str;
+
+const fn scenario(name: Text, weight: u32, grade: Grade, plan: Plan, summary: Text) -> Scenario {
     Scenario {
         name,
         summary,
@@ -230,9 +226,8 @@ const OF_ONE_LEG: [Step; 3] = [
 
 /// Adds the live events to the CDRs of a call.
 fn with_events<'a>(cdrs: &[GeneratedCdr<'a>], ring: Duration) -> Vec<GeneratedCdr<'a>> {
-    let is_answered = cdrs
-        .last()
-        .is_some_and(|last| last.cdr.status == Status::Answered);
+    let last = cdrs.last();
+    let is_answered = last.is_some_and(|last| last.cdr.status == Status::Answered);
     let (steps, legs): (&[Step], _) = if is_answered {
         (&OF_TWO_LEGS, cdrs.len())
     } else {
@@ -241,11 +236,7 @@ fn with_events<'a>(cdrs: &[GeneratedCdr<'a>], ring: Duration) -> Vec<GeneratedCd
     let payloads = cdrs.chunks(legs.max(1)).flat_map(|cdrs| {
         steps.iter().map(move |&(index, status, rings)| {
             let GeneratedCdr { cdr, gap, .. } = &cdrs[index];
-            let own = if status.is_none() {
-                *gap
-            } else {
-                Duration::ZERO
-            };
+            let own = status.map_or(*gap, |_| Duration::ZERO);
             GeneratedCdr {
                 cdr: cdr.clone(),
                 gap: if rings { own.max(ring) } else { own },
@@ -275,8 +266,7 @@ pub fn generate(
         Plan::Documented(leg) => documented(leg),
         Plan::Legacy => Call::new(n, options).legacy(),
     };
-    let gap = Duration::ZERO;
-    let event = None;
+    let (gap, event) = (Duration::ZERO, None);
     (scenario, vec![GeneratedCdr { cdr, gap, event }])
 }
 

@@ -103,9 +103,8 @@ impl Reader<'_> {
                 Some(_) => return Ok(false),
             }
         }
-        let end = found
-            .last()
-            .map_or(0, |(start, value)| start + value.get().len());
+        let last = found.last();
+        let end = last.map_or(0, |(start, value)| start + value.get().len());
         let (mut line, mut counted) = (1, 0);
         for (start, value) in found {
             line += breaks(&text[counted..start]);

@@ -42,12 +42,8 @@ fn push(pairs: &mut Vec<String>, name: &str, value: &str, encoding: Encoding) {
     let before = pairs.len();
     if encoding == Encoding::Brackets && first == Some(&b'{') {
         for member in json::members_of(value.as_bytes()) {
-            push(
-                pairs,
-                &format!("{name}[{}]", member.name),
-                member.raw,
-                encoding,
-            );
+            let name = format!("{name}[{}]", member.name);
+            push(pairs, &name, member.raw, encoding);
         }
     } else if encoding == Encoding::Brackets {
         let items = serde_json::from_str::<Vec<&RawValue>>(value);
@@ -99,14 +95,10 @@ pub fn onto(base: &str, captured: &str) -> String {
         pairs.map(|(name, _)| name).collect()
     };
     let own_names = names(base_query);
+    let is_kept = |pair: &&str| !pair.is_empty() && names(pair).is_disjoint(&own_names);
+    let query = query.strip_prefix('?').unwrap_or_default();
     let mut pairs = vec![base_query];
-    pairs.extend(
-        query
-            .strip_prefix('?')
-            .unwrap_or_default()
-            .split('&')
-            .filter(|pair| !pair.is_empty() && names(pair).is_disjoint(&own_names)),
-    );
+    pairs.extend(query.split('&').filter(is_kept));
     format!("{path}?{}", pairs.join("&"))
 }
 
