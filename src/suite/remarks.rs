@@ -119,7 +119,7 @@ fn tells_error(response: &Response) -> bool {
             || has_failed
             || is_text("error")
     };
-    match serde_json::from_slice::<Value>(&response.body.0) {
+    match serde_json::from_slice::<Value>(&response.decoded().unwrap_or_default()) {
         Ok(json) => {
             let mut places = [&json, &json["message"], &json["error"]].into_iter();
             places.any(says_failure)

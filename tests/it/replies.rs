@@ -19,7 +19,7 @@ fn handler(status: &str, headers: &str, body: &[u8]) -> String {
     super::peers::stub_of_bytes([head.as_bytes(), body].concat())
 }
 
-fn gzip(text: &str) -> Vec<u8> {
+pub fn gzip(text: &str) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(text.as_bytes()).expect("written");
     encoder.finish().expect("compressed")

@@ -11,6 +11,7 @@ use telecmi_cdr::internals::query::decode;
 
 use super::peers::{answer, read_request};
 use super::program::{Ended, program};
+use super::replies::gzip;
 
 type Row = Map<String, Value>;
 
@@ -21,7 +22,7 @@ fn id(row: &Row, name: &str) -> String {
     row.get(name).map(Value::to_string).unwrap_or_default()
 }
 
-/// A handler that keeps rows by key, and gives at `/calls/CMIUUID` a JSON array of them, or 404.
+/// A handler that keeps rows by key, and gives at `/calls/CMIUUID` a compressed JSON array of them, or 404.
 fn handler(bug: Bug) -> String {
     let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", socket.local_addr().expect("an address"));
@@ -47,7 +48,10 @@ fn serve(mut stream: TcpStream, bug: Bug, rows: &mut BTreeMap<String, Row>) {
         } else {
             "200 OK"
         };
-        answer(status, "", &serde_json::to_string(&found).expect("JSON"))
+        let found = gzip(&serde_json::to_string(&found).expect("JSON"));
+        let headers = format!("Content-Encoding: gzip\r\nContent-Length: {}", found.len());
+        let head = format!("HTTP/1.1 {status}\r\n{headers}\r\nConnection: close\r\n\r\n");
+        [head.as_bytes(), &found].concat()
     } else {
         let is_get = text.starts_with("GET");
         let row = if is_get {
@@ -68,9 +72,9 @@ fn serve(mut stream: TcpStream, bug: Bug, rows: &mut BTreeMap<String, Row>) {
             Some((Err(status), _)) => status,
             None => 400,
         };
-        answer(&format!("{status} Status"), "", "")
+        answer(&format!("{status} Status"), "", "").into_bytes()
     };
-    let _ = stream.write_all(reply.as_bytes());
+    let _ = stream.write_all(&reply);
 }
 
 fn suite(url: &str, arguments: &[&str]) -> Ended {

@@ -37,8 +37,10 @@ impl Asker {
                 let request = Request::new("GET", target, Vec::new(), "");
                 let response = client.send(&request).await;
                 let response = response.map_err(|failure| failure.text)?;
+                let text = response.decoded();
+                let text = text.map_err(|names| format!("{} answered in {names}", url.masked));
                 match response.status {
-                    200..300 => Ok(String::from_utf8_lossy(&response.body.0).into_owned()),
+                    200..300 => Ok(String::from_utf8_lossy(&text?).into_owned()),
                     404 | 410 => Ok(String::new()),
                     status => Err(format!("{} answered {status}", url.masked)),
                 }
