@@ -202,7 +202,7 @@ pub struct SendOptions {
     /// With --print verdict (what listen would say): fail if a payload departs from the documented CDR
     #[arg(long = "strict", id = "strict_verdict", help_heading = OUTPUT)]
     pub strict: bool,
-    /// Mask passwords and tokens in the printed requests and in the repeat: line
+    /// Mask passwords and tokens of URLs and headers in the printed requests and in the repeat: line
     #[arg(long, help_heading = OUTPUT)]
     pub mask: bool,
     /// Write the output to a file instead of standard output

@@ -210,8 +210,8 @@ fn the_help_of_send() {
                              http, har, vegeta or verdict; implies --dry-run
           --strict           With --print verdict (what listen would say): fail if a
                              payload departs from the documented CDR
-          --mask             Mask passwords and tokens in the printed requests and
-                             in the repeat: line
+          --mask             Mask passwords and tokens of URLs and headers in the
+                             printed requests and in the repeat: line
       -o, --output <FILE>    Write the output to a file instead of standard output
           --format <FORMAT>  Output: pretty (text), line (one line each) or ndjson
                              (one JSON record a line) [default: pretty]
