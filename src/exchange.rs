@@ -143,9 +143,8 @@ impl CapturedRequest {
         if record.r#type != "exchange" {
             return Ok(None);
         }
-        let request = record
-            .request
-            .ok_or("an exchange record without a request")?;
+        let request = record.request;
+        let request = request.ok_or("an exchange record without a request")?;
         let request = serde_json::from_str(request.get()).map_err(|error| {
             // serde_json counts lines and columns from the beginning of `request`, not of the capture's line.
             let cause = json::Error::new(request.get(), &error).message;

@@ -75,9 +75,8 @@ pub async fn run(
     stop: impl Future<Output: Into<Ending>>,
     tell: impl Fn(Event) -> bool + Send + Sync + 'static,
 ) -> Summary {
-    let url = listener
-        .local_addr()
-        .map_or_else(|_| String::new(), |address| format!("http://{address}"));
+    let address = listener.local_addr();
+    let url = address.map_or_else(|_| String::new(), |address| format!("http://{address}"));
     tell(Event::Listening(Listening {
         url,
         public_url: options.public_url.take(),

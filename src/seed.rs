@@ -52,9 +52,8 @@ impl Seed {
 /// `secret` returns 128 unguessable bits from the operating system, independent of the seed.
 pub fn secret() -> io::Result<u128> {
     let mut bytes = [0; 16];
-    SysRng
-        .try_fill_bytes(&mut bytes)
-        .map_err(|error| io::Error::other(error.to_string()))?;
+    let filled = SysRng.try_fill_bytes(&mut bytes);
+    filled.map_err(|error| io::Error::other(error.to_string()))?;
     Ok(u128::from_be_bytes(bytes))
 }
 

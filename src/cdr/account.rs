@@ -130,9 +130,8 @@ fn number(rng: &mut Rng) -> u64 {
         b'#' => (0..10).fake_with_rng::<u32, _>(rng),
         digit => u32::from(digit - b'0'),
     };
-    pattern
-        .bytes()
-        .fold(0, |number, mark| number * 10 + u64::from(digit(mark)))
+    let digits = pattern.bytes().map(|mark| u64::from(digit(mark)));
+    digits.fold(0, |number, digit| number * 10 + digit)
 }
 
 const TICKS_PER_MS: u64 = 10_000;

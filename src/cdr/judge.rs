@@ -200,9 +200,8 @@ fn looks_like_javascript(bytes: &[u8]) -> bool {
     let name = inner.and_then(|inner| Some(inner.split_once(':')?.0.trim()));
     let quoted = name.and_then(|name| name.strip_prefix('\'')?.strip_suffix('\''));
     let is_bare = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
-    quoted
-        .or(name)
-        .is_some_and(|name| !name.is_empty() && name.chars().all(is_bare))
+    let name = quoted.or(name).unwrap_or_default();
+    !name.is_empty() && name.chars().all(is_bare)
 }
 
 fn judge_fields(fields: Fields, mut remarks: Vec<Remark>) -> Judgement {

@@ -103,9 +103,8 @@ fn manual() -> String {
     synopsis.control("SH", ["SYNOPSIS"]);
     for mode in command.get_subcommands() {
         let mode = bold(format!("telecmi-cdr {}", mode.get_name()));
-        synopsis
-            .text([mode, roman(" [OPTIONS] [-- CMD]")])
-            .control("br", []);
+        synopsis.text([mode, roman(" [OPTIONS] [-- CMD]")]);
+        synopsis.control("br", []);
     }
     synopsis.text([bold("telecmi-cdr --generate"), roman(" WHAT")]);
     let _ = synopsis.to_writer(&mut page);

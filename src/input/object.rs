@@ -47,9 +47,8 @@ impl<'a> ObjectKind<'a> {
         let has = |name: &&str| find(name).is_some();
         let kind = find("type").filter(|member| member.is_string());
         let kind = kind.map(|member| json::unquoted(member.raw));
-        let is_payload = kind
-            .as_deref()
-            .is_some_and(|kind| PAYLOAD_TYPES.contains(&kind));
+        let name = kind.as_deref().unwrap_or_default();
+        let is_payload = PAYLOAD_TYPES.contains(&name);
         // A record has a version number in `v`; an object without `v` is a payload.
         match kind {
             Some(kind) if !is_payload && find("v").is_some_and(Member::is_number) => {

@@ -29,9 +29,8 @@ impl Error {
             longer.is_err_and(|error| error.is_eof())
         };
         let is_cut_off = error.is_eof() || message == "invalid number" && ends_in_number();
-        let mistake = text
-            .split_at_checked(offset)
-            .and_then(|(before, rest)| frequent_mistake(before, rest, message));
+        let parts = text.split_at_checked(offset);
+        let mistake = parts.and_then(|(before, rest)| frequent_mistake(before, rest, message));
         Self {
             line,
             column,

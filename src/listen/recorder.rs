@@ -80,9 +80,8 @@ impl Recorder {
         let Judgement { verdict, fields } = decision.judgement;
         let cdr = fields.filter(|_| verdict.kind.is_cdr());
         let mut reply = Reply::new(decision.response, fault);
-        let mismatch = cdr
-            .as_ref()
-            .and_then(|cdr| self.options.expected.mismatch(cdr));
+        let expected = &self.options.expected;
+        let mismatch = cdr.as_ref().and_then(|cdr| expected.mismatch(cdr));
         let counts = cdr.is_some() && mismatch.is_none();
         let is_answered = incoming.is_answered();
         let headers = &incoming.request.headers;
@@ -133,7 +132,7 @@ impl Recorder {
         if !(self.tell)(Event::Exchange(Arc::new(exchange), line)) {
             state.summary.dropped += 1;
         }
-        let expected = self.options.expected.count;
+        let expected = expected.count;
         if counts && expected.is_some_and(|count| state.summary.counted >= count) {
             self.reached.notify_one();
         }
@@ -191,19 +190,17 @@ impl Recorder {
         let capture = state.capture.as_ref();
         let lost = capture.map_or(0, |capture| capture.alarm.lost);
         let counted = state.summary.counted;
-        let is_reached = self.options.expected.is_reached(counted);
+        let expected = &self.options.expected;
+        let is_reached = expected.is_reached(counted);
         let exit = match ending {
             Ending::TimedOut if !is_reached => Exit::TimedOut,
             Ending::Interrupted if !is_reached => Exit::Interrupted,
             Ending::Terminated if !is_reached => Exit::Terminated,
             _ if state.refused > 0 || lost > 0 => Exit::Failed,
-            _ => self
-                .options
-                .expected
-                .judge(counted, ending == Ending::CommandEnded),
+            _ => expected.judge(counted, ending == Ending::CommandEnded),
         };
         let summary = Summary {
-            wanted: self.options.expected.count,
+            wanted: expected.count,
             saved: capture.map(|capture| capture.saved),
             lost,
             retries: state.retries.report(self.clock.now()),

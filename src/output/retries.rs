@@ -115,9 +115,8 @@ fn findings(report: &Report, most: usize, theme: Theme) -> String {
 
 fn listed(history: &RetryHistory, theme: Theme) -> String {
     let method = clean(&history.method);
-    let leg = history
-        .leg
-        .map_or_else(String::new, |leg| format!(", leg {leg}"));
+    let leg = history.leg.map(|leg| format!(", leg {leg}"));
+    let leg = leg.unwrap_or_default();
     let name = match (&history.path, &history.cmiuuid) {
         (Some(path), _) => format!("{method} {}", clean(path)),
         (None, Some(id)) => format!("{}{leg}, by {method}", clean(id)),

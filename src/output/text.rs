@@ -157,10 +157,8 @@ pub fn prose(text: &str, indent: &str, width: usize) -> String {
     if text.is_empty() {
         return String::new();
     }
-    let options = options(width, indent)
-        .initial_indent(indent)
-        .break_words(false);
-    fill(text, options) + "\n"
+    let options = options(width, indent).initial_indent(indent);
+    fill(text, options.break_words(false)) + "\n"
 }
 
 pub fn indented(lines: &[String], indent: &str) -> String {

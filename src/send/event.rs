@@ -66,17 +66,11 @@ pub struct Delivery {
     pub method: Cow<'static, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cdr: Option<CdrText>,
-    #[serde(
-        rename = "due_ms",
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "as_optional_ms"
-    )]
+    #[serde(rename = "due_ms", serialize_with = "as_optional_ms")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub due: Option<Duration>,
-    #[serde(
-        rename = "late_ms",
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "as_optional_ms"
-    )]
+    #[serde(rename = "late_ms", serialize_with = "as_optional_ms")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub late: Option<Duration>,
     pub attempts: Vec<Attempt>,
     pub ok: bool,

@@ -66,12 +66,8 @@ impl fmt::Display for Statuses {
 #[derive(Debug, Clone, PartialEq, Eq, Default, clap::Args)]
 pub struct Expectation {
     /// Statuses that count as success: 2xx, 200,204, 200-299
-    #[arg(
-        id = "expect_status",
-        long = "expect-status",
-        value_name = "LIST",
-        default_value = "2xx"
-    )]
+    #[arg(id = "expect_status", long = "expect-status")]
+    #[arg(value_name = "LIST", default_value = "2xx")]
     pub statuses: Statuses,
     /// Text that the body of each answer must contain
     #[arg(id = "expect_body", long = "expect-body", value_name = "TEXT")]

@@ -64,10 +64,8 @@ impl Pacer {
                 for ((copy, copies), drop) in copies.clone().zip(&mut drops) {
                     let due = self.due(options.rate, not_before, copies);
                     // With `--compare`, the POST and the GET of a CDR are dropped together.
-                    if let Some(rng) = rng
-                        .as_mut()
-                        .filter(|_| method == 0 || !plan.expectation.compare)
-                    {
+                    let draws = method == 0 || !plan.expectation.compare;
+                    if let Some(rng) = rng.as_mut().filter(|_| draws) {
                         *drop = rng.random_bool(options.drop);
                     }
                     if *drop {
@@ -117,10 +115,7 @@ impl Pacer {
             return not_before;
         };
         let (since, scheduled) = self.since;
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a run has fewer than 2^53 deliveries"
-        )]
+        #[expect(clippy::cast_precision_loss, reason = "fewer than 2^53 deliveries")]
         let after = (before - scheduled) as f64 / rate;
         let by_rate = since.saturating_add(Duration::from_secs_f64(after));
         Some(match not_before {

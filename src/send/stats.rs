@@ -52,10 +52,7 @@ impl Stats {
 
     /// Returns the summary of a run that was not stopped.
     pub fn summary(self, elapsed: Duration) -> Summary {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a run has fewer than 2^53 deliveries"
-        )]
+        #[expect(clippy::cast_precision_loss, reason = "fewer than 2^53 deliveries")]
         let rate = self.counts.deliveries as f64 / elapsed.as_secs_f64().max(1e-6);
         Summary {
             requests_per_s: (rate * 10.0).round() / 10.0,

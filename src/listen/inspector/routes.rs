@@ -101,9 +101,8 @@ pub(super) fn routes(inspector: &Arc<Inspector>) -> Route {
     let answer = shared().and(path!("api" / "answer")).and(post).boxed();
     let answer = route(answer.map(|inspector, body| Inspector::answer(inspector, &body)));
 
-    let api = [capture, body, curl, resend, answer]
-        .into_iter()
-        .fold(events, either);
+    let others = [capture, body, curl, resend, answer];
+    let api = others.into_iter().fold(events, either);
     let safety = SAFETY.map(|(name, value)| {
         let value = HeaderValue::from_static(value);
         (HeaderName::from_static(name), value)
