@@ -14,7 +14,7 @@ use crate::cdr::judge::{Judgement, judge_json, judge_pairs};
 use crate::cdr::remark::{self, Code, Remark};
 use crate::cdr::schema::{self, Kind};
 use crate::net::query::{self, Decoded};
-use crate::net::{Header, Request, Response, header};
+use crate::net::{Header, Request, Response, compression, header};
 use crate::seed::Seed;
 use crate::untrusted::{beginning, pattern};
 
@@ -197,8 +197,7 @@ pub(crate) fn judge(request: &Request) -> Judgement {
         return judge_query(request);
     }
     let body = &request.body.0;
-    let coding = header(&request.headers, "content-encoding");
-    if let Some(coding) = coding.filter(|coding| coding != "identity") {
+    if let Some(coding) = compression(&request.headers, body) {
         let coding = beginning(&coding, MAX_QUOTED);
         let text = format!("compressed ({coding}): kept without decompressing");
         return unreadable(Code::Encoded, text);

@@ -54,12 +54,15 @@ fn decompress<'a>(headers: &[Header], body: &'a [u8]) -> Result<Cow<'a, [u8]>, S
     Ok(body)
 }
 
-/// The names of a body's content encodings; `None` if the body is empty or not compressed.
+/// The names of a body's content encodings, then those of its transfer codings besides `chunked`; `None` if the body is
+/// empty or not compressed.
 pub(crate) fn compression(headers: &[Header], body: &[u8]) -> Option<String> {
-    let names = fields(headers, "content-encoding").map(Header::text);
+    let codings = fields(headers, "transfer-encoding");
+    let names = fields(headers, "content-encoding").chain(codings);
+    let names = names.map(Header::text);
     let names = names.collect::<Vec<_>>().join(",").to_ascii_lowercase();
     let mut names: Vec<_> = names.split(',').map(str::trim).collect();
-    names.retain(|name| !matches!(*name, "" | "identity"));
+    names.retain(|name| !matches!(*name, "" | "identity" | "chunked"));
     if names.is_empty() && body.starts_with(GZIP) {
         names.push("gzip without Content-Encoding");
     }

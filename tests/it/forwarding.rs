@@ -184,9 +184,11 @@ fn an_answer_in_bad_chunks_is_no_answer() {
 fn a_transfer_coding_is_named_in_both_directions() {
     let coded = "Transfer-Encoding: gzip, chunked\r\n\r\n2\r\n\x1fx\r\n0\r\n\r\n";
     let (url, requests) = keeping_stub(format!("HTTP/1.1 200 OK\r\n{coded}"));
-    let listener = passing_to(&url, &[]);
+    let mut listener = passing_to(&url, &[]);
     let request = format!("POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{coded}");
     let back = say(&listener.url, request);
+    let remark = listener.running.record()["verdict"]["remarks"][0].clone();
+    assert_eq!(remark["code"], "encoded");
     let got = requests.recv().expect("a request");
     for message in [back, got] {
         let (head, body) = message.split_once("\r\n\r\n").expect("a head");

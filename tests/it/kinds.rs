@@ -8,6 +8,9 @@ fn answers_are_read_as_their_headers_say() {
     let latin = [&b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=iso-8859-1\r\nContent-Length: 6\r\n\r\nZur"[..], b"\xfcck"].concat();
     let brotli =
         b"HTTP/1.1 500 E\r\nContent-Encoding: br\r\nContent-Length: 3\r\n\r\n\x0b\x02\x80".to_vec();
+    let transferred =
+        b"HTTP/1.1 500 E\r\nTransfer-Encoding: br, chunked\r\n\r\n3\r\n\x0b\x02\x80\r\n0\r\n\r\n"
+            .to_vec();
     let rails = "<h1>KeyError in CdrController#create</h1><h2>key not found: &quot;nope&quot;</h2>";
     let aspnet = "<h1>An unhandled exception occurred while processing the request.</h1>\
         <div class=\"titleerror\">KeyNotFoundException: The given key &#x27;x&#x27; was not present</div>";
@@ -15,6 +18,7 @@ fn answers_are_read_as_their_headers_say() {
     for (bytes, said) in [
         (latin, "200 OK · T · Zurück"),
         (brotli, "3 bytes, compressed (br), not shown"),
+        (transferred, "3 bytes, compressed (br), not shown"),
         (page(rails), "KeyError: key not found: \"nope\""),
         (
             page(aspnet),

@@ -15,6 +15,7 @@ use crate::untrusted::pattern;
 /// E.164 allows at most 15 digits in a telephone number.
 const LONGEST_NUMBER: usize = 15;
 const SHORTEST_AFTER_PLUS: usize = 7;
+const LONGEST_NAME: usize = 100;
 /// The head of a part of multipart is searched for its name up to this many characters before its end.
 const LONGEST_HEAD: usize = 300;
 const SHORTEST_KNOWN: usize = 5;
@@ -137,7 +138,7 @@ pub(super) fn fields<'a>(decoded: &'a Decoded<'_>) -> impl Iterator<Item = (&'a 
     let is_in_name = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
     let separators = decoded.text.match_indices([':', '=', '>', '\n']);
     separators.flat_map(move |(at, _)| {
-        let before = &decoded.letters[at.saturating_sub(LONGEST_HEAD)..at];
+        let before = &decoded.letters[at.saturating_sub(LONGEST_NAME)..at];
         let before = part_name(&decoded.letters, at + 1).unwrap_or(before);
         let before = before.trim_end_matches(|c| !is_in_name(c));
         let mut words = before.rsplit(|c| !is_in_name(c) && !"[]".contains(c));
