@@ -43,9 +43,7 @@ impl Capture {
             )));
         }
         let mut redactor = redact.then(Redactor::default);
-        if let Some(redactor) = &mut redactor
-            && file.is_regular
-        {
+        if let Some(redactor) = redactor.as_mut().filter(|_| file.is_regular) {
             file.file.rewind().map_err(cannot)?;
             redactor.resume(&file.file).map_err(cannot)?;
         }

@@ -255,9 +255,8 @@ fn intervals(histories: &[&RetryHistory]) -> Vec<Interval> {
     for attempt in histories.iter().flat_map(|history| &history.attempts) {
         // Of a request's attempts beyond `MAX_ATTEMPTS` only the last is kept. The interval before that attempt cannot
         // be assigned to a retry number, and is left out.
-        if let Some(after) = attempt.after
-            && attempt.attempt <= MAX_ATTEMPTS as u64
-        {
+        let is_numbered = attempt.attempt <= MAX_ATTEMPTS as u64;
+        if let Some(after) = attempt.after.filter(|_| is_numbered) {
             before.entry(attempt.attempt - 1).or_default().push(after);
         }
     }

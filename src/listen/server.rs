@@ -133,9 +133,8 @@ impl IncomingRequest {
     /// A request is ambiguous if it has both `Transfer-Encoding` and `Content-Length`; the former takes precedence
     /// (RFC 9112, 6.3).
     pub(crate) fn is_ambiguous(&self) -> bool {
-        ["transfer-encoding", "content-length"]
-            .iter()
-            .all(|name| header(&self.request.headers, name).is_some())
+        let has = |name| header(&self.request.headers, name).is_some();
+        has("transfer-encoding") && has("content-length")
     }
 }
 

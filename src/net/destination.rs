@@ -51,9 +51,8 @@ impl Destination {
         let mut url = Url::parse(text).map_err(|error| mistake(&error.to_string()))?;
         if url.fragment().is_some() {
             let advice = "leave it out, or write %23 if it belongs to the query";
-            return Err(format!(
-                "the fragment after # is never sent to a server: {advice}"
-            ));
+            let what = "the fragment after # is never sent to a server";
+            return Err(format!("{what}: {advice}"));
         }
         let is_label = |label: &str| {
             let is_valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
@@ -135,12 +134,11 @@ impl Destination {
 
     /// Returns whether the URL's host is on this machine or in a private network.
     fn is_private(&self) -> bool {
+        let ends = [".local", ".internal"];
         let is_private_address = match self.host().parse::<IpAddr>() {
             Ok(IpAddr::V4(address)) => address.is_private() || address.is_link_local(),
             Ok(IpAddr::V6(address)) => address.is_unique_local(),
-            Err(_) => [".local", ".internal"]
-                .iter()
-                .any(|end| self.host().ends_with(end)),
+            Err(_) => ends.iter().any(|end| self.host().ends_with(end)),
         };
         self.is_loopback() || is_private_address
     }
@@ -210,9 +208,7 @@ fn without_scheme(text: &str) -> Result<Destination, String> {
         Some(Ok(guess)) if is_exact && guess.is_private() => Ok(guess),
         Some(Ok(guess)) => Err(format!("the URL has no scheme: did you mean {guess}?")),
         _ if text.is_empty() => Err(format!("the URL is empty: expected a URL like {EXAMPLE}")),
-        _ => Err(format!(
-            "the URL has no scheme: expected a URL like {EXAMPLE}"
-        )),
+        _ => Err(mistake("no scheme")),
     }
 }
 
@@ -221,6 +217,7 @@ fn mistake(error: &str) -> String {
     match error {
         "invalid international domain name" => mistake("invalid host"),
         "empty host" => format!("the URL has no host: expected a URL like {example}"),
+        "no scheme" => format!("the URL has no scheme: expected a URL like {example}"),
         "invalid port number" => "the port is not a number from 1 to 65535".to_owned(),
         other => format!("not a valid URL ({other}): expected a URL like {example}"),
     }

@@ -294,9 +294,8 @@ fn failure(ended: hyper::Result<()>, state: &State) -> Option<ConnectionError> {
     } else if error.is_parse() {
         Some(ConnectionError::Garbage(error.to_string()))
     } else if state.phase == Phase::Answering {
-        let cause = error
-            .source()
-            .map_or_else(|| error.to_string(), ToString::to_string);
+        let cause = error.source();
+        let cause = cause.map_or_else(|| error.to_string(), ToString::to_string);
         Some(ConnectionError::AnswerLost(cause))
     } else if head.is_empty() && state.requested {
         // A keep-alive connection may end between two requests without an error.

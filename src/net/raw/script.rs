@@ -315,19 +315,14 @@ pub(crate) fn is_chunked(request: &Request) -> bool {
 pub(crate) fn check(request: &Request) -> Result<(), String> {
     let shown = |text| clean(&beginning(text, 60));
     if Method::from_bytes(request.method.as_bytes()).is_err() {
-        return Err(format!(
-            "\"{}\" is not a valid method",
-            shown(&request.method)
-        ));
+        let method = shown(&request.method);
+        return Err(format!("\"{method}\" is not a valid method"));
     }
     if request.target.is_empty() {
         return Err("the request target is empty".to_owned());
     }
-    if request
-        .target
-        .bytes()
-        .any(|byte| byte <= b' ' || byte == 0x7f)
-    {
+    let is_unsendable = |byte: u8| byte <= b' ' || byte == 0x7f;
+    if request.target.bytes().any(is_unsendable) {
         return Err("the request target contains a space or a control character".to_owned());
     }
     if !matches!(&*request.version, "HTTP/1.1" | "HTTP/1.0") {

@@ -105,10 +105,8 @@ fn groups(summary: &SuiteSummary) -> Vec<Vec<&CaseRecord>> {
     for record in summary.records.iter().filter(|record| record.failed()) {
         let Some(cause) = record.cause else { continue };
         let key = key(record);
-        match groups
-            .iter_mut()
-            .find(|(its, text, _)| *its == cause && *text == key)
-        {
+        let mut known = groups.iter_mut();
+        match known.find(|(its, text, _)| *its == cause && *text == key) {
             Some((.., records)) => records.push(record),
             None => groups.push((cause, key, vec![record])),
         }
