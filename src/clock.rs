@@ -146,7 +146,10 @@ impl Clock {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the program's clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the system's clocks"
+)]
 fn system_clocks() -> (Timestamp, std::time::Instant) {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let wall = Timestamp(millis(since_epoch.unwrap_or_default()));

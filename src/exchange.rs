@@ -17,7 +17,8 @@ use crate::net::secret::masked_headers;
 use crate::net::{Failure, Request, Response};
 use crate::untrusted::Untrusted;
 
-pub(crate) const RECORD_TYPES: &str = "exchange delivery listening started case summary";
+#[rustfmt::skip]
+pub(crate) const RECORD_TYPES: [&str; 6] = ["exchange", "delivery", "listening", "started", "case", "summary"];
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Exchange {

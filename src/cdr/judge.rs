@@ -266,7 +266,7 @@ fn remark_on_fields(
     }
     let others = fields.keys().filter(|name| documented(name).is_none());
     for name in others {
-        let (code, text) = if FIELDS_OF_OTHERS.split(' ').any(|other| other == name) {
+        let (code, text) = if FIELDS_OF_OTHERS.contains(&name.as_str()) {
             (Code::Unexpected, "a field of other TeleCMI notifications")
         } else {
             (Code::Unknown, "not documented")

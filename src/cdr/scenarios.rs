@@ -64,9 +64,13 @@ pub const CATALOGUE: [Scenario; 10] = {
     ]
 };
 
-type Text = &'static str;
-
-const fn scenario(name: Text, weight: u32, grade: Grade, plan: Plan, summary: Text) -> Scenario {
+const fn scenario(
+    name: &'static str,
+    weight: u32,
+    grade: Grade,
+    plan: Plan,
+    summary: &'static str,
+) -> Scenario {
     Scenario {
         name,
         summary,

@@ -129,8 +129,11 @@ pub const FIELDS: [Field; 19] = {
 };
 
 /// The fields of TeleCMI's other notifications, which a missed CDR does not have. \[doc\]
-pub const FIELDS_OF_OTHERS: &str = "from team voicemail waitedsec conversation_uuid app_id \
-    callerid cmiuid agent duration billedsec name";
+#[rustfmt::skip]
+pub const FIELDS_OF_OTHERS: [&str; 12] = [
+    "from", "team", "voicemail", "waitedsec", "conversation_uuid", "app_id", "callerid", "cmiuid", "agent", "duration",
+    "billedsec", "name",
+];
 
 pub fn documented(name: &str) -> Option<&'static Field> {
     FIELDS.iter().find(|field| field.name == name)

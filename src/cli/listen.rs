@@ -32,7 +32,10 @@ const LIMITS: &str = "Limits";
 /// The help of `--tunnel` is a constant, because rustdoc would read the brackets in a doc comment as links.
 const TUNNEL_HELP: &str = "Start a tunnel and show its public URL: cloudflared, ngrok, bore[:SERVER], ssh:[USER@]HOST[:PORT]";
 
-#[expect(clippy::struct_excessive_bools, reason = "a switch is a boolean")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a flag without a value is a boolean"
+)]
 #[derive(Debug, Args)]
 #[command(before_help = help::LISTEN.examples(), after_help = help::LISTEN.end())]
 pub struct ListenOptions {

@@ -58,7 +58,10 @@ const DELIVERY: &str = "Delivery";
 const CHECKS: &str = "Checks";
 const OUTPUT: &str = "Output";
 
-#[expect(clippy::struct_excessive_bools, reason = "a switch is a boolean")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a flag without a value is a boolean"
+)]
 #[derive(Debug, Args)]
 #[command(before_help = help::SEND.examples(), after_help = help::SEND.end())]
 #[command(group = ArgGroup::new("of_cases").args(["suite", "list_cases"]).multiple(true))]

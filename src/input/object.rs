@@ -35,7 +35,8 @@ const FORMATS: [(&[&str], &str); 9] = [
 ];
 
 /// Names of a CDR's fields that objects of other programs often have, too.
-const COMMON_NAMES: &str = "direction filename record status time to type user";
+#[rustfmt::skip]
+const COMMON_NAMES: [&str; 8] = ["direction", "filename", "record", "status", "time", "to", "type", "user"];
 
 /// The values of `type` that make an object without other fields of a CDR a payload; payloads of other services have a
 /// `type`, too.
@@ -65,8 +66,7 @@ impl<'a> ObjectKind<'a> {
             return Self::Other(Some(name));
         }
         let is_field = |member: &Member| {
-            let is_common = COMMON_NAMES.split(' ').any(|name| name == member.name);
-            !is_common && documented(&member.name).is_some()
+            !COMMON_NAMES.contains(&&*member.name) && documented(&member.name).is_some()
         };
         if is_payload || members.iter().any(is_field) {
             Self::Cdr
@@ -107,7 +107,7 @@ pub(super) fn read_object(
                     }
                 }
             }
-            kind if RECORD_TYPES.split(' ').any(|known| known == kind) => Vec::new(),
+            kind if RECORD_TYPES.contains(&kind) => Vec::new(),
             kind => return Err(format!("a record of an unknown type, {kind:?}")),
         },
         ObjectKind::Har => har::read(text, place)?,

@@ -303,7 +303,7 @@ fn begins_with_record(file: &mut File) -> io::Result<bool> {
     file.rewind()?;
     file.take(65_536).read_to_end(&mut beginning)?;
     beginning.retain(|byte| !byte.is_ascii_whitespace());
-    Ok(RECORD_TYPES.split(' ').any(|name| {
+    Ok(RECORD_TYPES.iter().any(|name| {
         let record = format!("{{\"type\":\"{name}\"");
         beginning.starts_with(record.as_bytes()) || record.as_bytes().starts_with(&beginning)
     }))
