@@ -21,15 +21,8 @@ use crate::output::{OutputOptions, Renderer, Show, catalogue};
 use crate::send::schedule::{Job, Schedule};
 use crate::send::{Methods, Origin, Plan, replay};
 
-pub fn plan(
-    plan: &Arc<Plan>,
-    destination: &Destination,
-    options: &SendOptions,
-    print: Print,
-    show: Show,
-) -> Exit {
-    let state = show.state();
-    let mut printer = Printer::new(print, options, destination, show);
+pub fn plan(plan: &Arc<Plan>, mut printer: Printer<'_>) -> Exit {
+    let state = printer.show.state();
     'run: for jobs in Schedule::new(Arc::clone(plan)) {
         let mut since = Duration::ZERO;
         for job in jobs {
@@ -55,16 +48,13 @@ const RAW: Reason = "only the suite can write its bytes";
 pub fn suite(
     cases: &[(&'static str, Option<Request>)],
     at: Timestamp,
-    destination: &Destination,
-    options: &SendOptions,
-    print: Print,
-    show: Show,
+    mut printer: Printer<'_>,
 ) -> Exit {
-    let mut printer = Printer::new(print, options, destination, show);
+    let mask = printer.options.mask;
     for (name, request) in cases {
         let request = request.as_ref().ok_or(RAW);
         let text = request.and_then(|request| {
-            let masked = options.mask.then(|| secret::masked_request(request));
+            let masked = mask.then(|| secret::masked_request(request));
             let shown = masked.as_ref().unwrap_or(request);
             let pairs = query::decode(shown.query().unwrap_or_default()).pairs;
             let fields = pairs.into_iter().map(|(name, value)| (name, value.into()));
@@ -100,7 +90,7 @@ pub fn text(options: OutputOptions, text: impl FnOnce(Renderer) -> String) -> Ex
     after_output(Exit::Success, &mut show)
 }
 
-struct Printer<'a> {
+pub struct Printer<'a> {
     print: Print,
     options: &'a SendOptions,
     show: Show,
@@ -114,7 +104,7 @@ struct Printer<'a> {
 }
 
 impl<'a> Printer<'a> {
-    fn new(print: Print, options: &'a SendOptions, to: &Destination, mut show: Show) -> Self {
+    pub fn new(print: Print, options: &'a SendOptions, to: &Destination, mut show: Show) -> Self {
         let url = if options.mask { &to.masked } else { &to.typed };
         let authority = url.find("://").map_or(0, |at| at + 3);
         let path = url[authority..].find(['/', '?']);

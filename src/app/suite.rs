@@ -27,8 +27,8 @@ pub async fn run(options: &SendOptions) -> Result<Exit, Error> {
     let suite_options = suite_options(options, &destination)?;
     if let Some(how) = options.print {
         let cases = suite::requests(&suite_options, &destination)?;
-        let at = suite_options.at;
-        return Ok(print::suite(&cases, at, &destination, options, how, show));
+        let printer = print::Printer::new(how, options, &destination, show);
+        return Ok(print::suite(&cases, suite_options.at, printer));
     }
     let junit = options.junit.as_deref();
     let report = junit.map(files::create).transpose()?;

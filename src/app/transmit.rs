@@ -38,7 +38,8 @@ pub async fn run(options: &SendOptions, destination: &Destination) -> Result<Exi
     allow(&mut plan, options, destination, &mut show)?;
     let plan = Arc::new(plan);
     if let Some(how) = options.print {
-        return Ok(print::plan(&plan, destination, options, how, show));
+        let printer = print::Printer::new(how, options, destination, show);
+        return Ok(print::plan(&plan, printer));
     }
     let transport = transport(options, destination, &mut show)?;
     let (output, session) = Session::start(show, Signals::new(false));
