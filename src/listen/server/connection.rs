@@ -28,6 +28,10 @@ use crate::net::Request;
 /// The first byte of a TLS connection is the type of a handshake record (RFC 8446, 5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
 
+/// A client with at least this many bytes a second is not evicted: a body of 1 MiB comes to its end within the default
+/// `Limits::body_timeout`.
+const PROGRESS: u128 = 70 * 1024;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     Idle,
@@ -108,7 +112,7 @@ impl Connection {
     }
 
     /// Returns whether a request or an answer is unfinished, the bytes a second since the start of the connection's
-    /// phase, and that start; `None` if the server is not waiting for the client.
+    /// phase, and that start; `None` if the server is not waiting for the client, or the client makes progress.
     pub fn waits_for_client(&self) -> Option<(bool, u128, Instant)> {
         let state = self.state();
         let waits = match state.phase {
@@ -117,6 +121,7 @@ impl Connection {
             Phase::Handling | Phase::Evicted => false,
         };
         let rate = state.bytes as u128 * 1000 / state.since.elapsed().as_millis().max(1);
+        let waits = waits && rate < PROGRESS;
         waits.then_some((state.phase != Phase::Idle, rate, state.since))
     }
 

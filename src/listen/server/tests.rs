@@ -729,7 +729,7 @@ async fn w11_a_steady_drip_makes_room_too() {
         .send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
         .await;
     let dripping = async {
-        while drip.0.write_all(&[b'x'; 2048]).await.is_ok() {
+        while drip.0.write_all(&[b'x'; 256]).await.is_ok() {
             tokio::time::sleep(SHORT / 10).await;
         }
     };
