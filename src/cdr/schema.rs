@@ -212,8 +212,8 @@ type Form = (
     fn(&Fields) -> bool,
 );
 
-/// The names of TeleCMI's payloads: the first row that applies names a payload. Missing and mistyped fields do not change
-/// the name, since they get remarks.
+/// The table that classifies payloads: the first row whose condition holds gives the [`Kind`]. Missing and mistyped
+/// fields do not change the kind, since they get remarks.
 #[rustfmt::skip]
 const FORMS: [Form; 12] = {
     use Kind::{Incoming, LiveEvent, OutgoingAnswered, OutgoingMissed, RestRecord, Unknown};

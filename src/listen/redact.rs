@@ -242,7 +242,7 @@ impl Redactor {
         let mut at = 0;
         for secret in secrets(decoded) {
             out += &self.numbers(decoded, at..secret.start, known);
-            // Without quotes, JSON has numbers, `true`, `false` and `null`.
+            // A number, `true`, `false` or `null` has no quotes in JSON, where `***` would be invalid: `0` replaces it.
             let is_json = serde_json::from_str::<IgnoredAny>(&decoded.text[secret.clone()]).is_ok();
             out += if is_json { "0" } else { secret::MASK };
             at = secret.end;

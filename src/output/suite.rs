@@ -126,7 +126,7 @@ pub fn exchange(record: &CaseRecord, theme: Theme) -> Vec<String> {
         let first = clean(&format!("{} {} {}", sent.method, sent.target, sent.version));
         push(">", first, &sent.headers, &sent.body, sent.complete);
     }
-    for (reply, what) in [(&record.reply, ""), (&record.then, "then, to a good CDR: ")] {
+    for (reply, what) in [(&record.reply, ""), (&record.then, "the next good CDR: ")] {
         let Some(reply) = reply else { continue };
         let first = format!("{what}{}", words(reply));
         match &reply.response {

@@ -82,7 +82,7 @@ pub struct CaseRecord {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Stored {
-    /// `mistake` is the likely reason, without the values of the CDR.
+    /// `mistake` names the likely bug of the handler, such as a missing unique key, without the values of the CDR.
     pub mistake: String,
     /// `found` is the beginning of what the read-back gave.
     pub found: String,

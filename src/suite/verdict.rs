@@ -18,7 +18,8 @@ use crate::send::expect::status_words;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expects {
     Accepted,
-    /// `Expects::Sample` is any answer, because a handler may refuse another account or an old call.
+    /// `Expects::Sample` is any answer: the documented sample has the app id of another account and an old time, which
+    /// a handler may refuse.
     Sample,
     SameAgain,
     /// `Expects::AcceptedOrLength` is 2xx, or 411, by which a handler asks for a `Content-Length` (RFC 9112, 6.3).
@@ -38,7 +39,7 @@ impl Expects {
     pub fn words(self, case: &Case) -> String {
         let words = match self {
             Self::Accepted => "2xx",
-            Self::Sample => "2xx, or a refusal of another account or an old call",
+            Self::Sample => "any answer, since a handler may refuse another account or an old call",
             Self::AcceptedOrLength => "2xx, or 411",
             Self::Answered if matches!(case.payload, CasePayload::Object(_)) => {
                 "any answer below 500, since it is no CDR of an outgoing call"

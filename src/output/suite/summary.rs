@@ -158,7 +158,7 @@ fn finding(group: &[&CaseRecord], parts: Parts, theme: Theme, layout: Layout) ->
     }
     let reply = first.reply.as_deref().map(words);
     let then = first.then.as_deref().map(words);
-    let then = then.map(|then| format!("then, to a good CDR: {then}"));
+    let then = then.map(|then| format!("the next good CDR: {then}"));
     let got = first.reply.is_none() || first.got.contains([';', ',']);
     let got = got.then(|| clean(&first.got));
     // Received text may have long words, which must not reach column 0 of the next line.

@@ -140,8 +140,8 @@ pub const CASES: &[Case] = &[
         "Far more than any CDR has; a limit must answer 413, and its exception is often handled \
          by nobody."),
     Survives.case("no-content-type", Hostile, Post, GOOD, ContentType(None),
-        "Nobody documents the content type; express.json() then leaves req.body undefined, and \
-         reading a field of it throws."),
+        "TeleCMI documents no Content-Type, so it may be missing; express.json() leaves req.body \
+         undefined without it, and reading a field throws."),
     Survives.case("content-type-text", Hostile, Post, GOOD, ContentType(Some("text/plain")),
         "JSON as text/plain comes from scripts and proxies; the framework hands on no body, and \
          the handler reads fields of nothing."),

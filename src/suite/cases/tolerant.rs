@@ -49,8 +49,8 @@ pub const CASES: &[Case] = &[
         "Anyone can post to a webhook; TeleCMI's own .NET example ends when appid is missing."),
     Tolerant.post("null-click2call-fields", Inferred,
         Changed(&[Json("request_id", "null"), Json("extra_params", "null")]),
-        "Absent is documented, null is what many serialisers make of it; checks for presence let \
-         null through."),
+        "Outside click2call the two fields are absent, and many serialisers write null for that; \
+         checks for presence let null through."),
     Tolerant.post("empty-texts", Inferred,
         Changed(&[Text("custom", ""), Text("extra_params", ""), Text("request_id", "")]),
         "Empty text is neither absent nor JSON; JSON.parse(\"\") throws."),
@@ -58,7 +58,7 @@ pub const CASES: &[Case] = &[
         "Fields get added without notice, as leg and call_id were; CDR(**record) and strict \
          schemas refuse the whole CDR."),
     Tolerant.post("unknown-object-field", Inferred,
-        Changed(&[Json("queue", r#"{"name":"sales","waited":[1,2]}"#)]),
+        Changed(&[Json("routing", r#"{"name":"sales","waited":[1,2]}"#)]),
         "A new field may be an object; flattening every field into a column fails on it."),
     Tolerant.post("dangerous-field-names", Hostile,
         Changed(&[Json("__proto__", r#"{"polluted":true}"#), Text("constructor", "x"),
@@ -188,8 +188,8 @@ pub const CASES: &[Case] = &[
          what is stored, which only --read-back shows."),
     Tolerant.get("get-custom-with-signs", Inferred,
         Changed(&[Text("custom", r#"{"note":"a+b %2B <b>c</b> & \"d\""}"#)]),
-        "By GET such a text is decoded once by the framework; decoding it again turns %2B into \
-         + and + into a space, and strip_tags loses the tags."),
+        "By GET the framework decodes custom once; decoding it again turns %2B into + and + into a \
+         space, and strip_tags loses the tags."),
     Tolerant.post("fields-reordered", Calc, Body(reordered),
         "The order of JSON members means nothing and differs between samples; signatures and CSV \
          exports over the raw order break."),
