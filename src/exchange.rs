@@ -12,8 +12,6 @@ use crate::cdr::remark::{Code, Remark};
 use crate::clock::Timestamp;
 use crate::json;
 use crate::ndjson::{VERSION, as_ms};
-use crate::net::client::MAX_RESPONSE_BODY;
-use crate::net::secret::masked_headers;
 use crate::net::{Failure, Request, Response};
 use crate::untrusted::Untrusted;
 
@@ -98,19 +96,6 @@ pub struct Forwarded {
     pub instead_of: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-}
-
-impl Forwarded {
-    /// Copies the part of a response that the record holds, so that the record does not keep a large body in memory.
-    pub(crate) fn recorded(response: &Response) -> Response {
-        let kept = response.body.len().min(MAX_RESPONSE_BODY);
-        Response {
-            headers: masked_headers(response.headers.clone()),
-            body: response.body.0[..kept].to_vec().into(),
-            complete: response.complete && kept == response.body.len(),
-            ..response.clone()
-        }
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

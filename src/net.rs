@@ -277,6 +277,18 @@ impl Response {
         text::decoded(&self.headers, &self.body.0)
     }
 
+    /// Copies the part of a response that a record holds, at most `most` bytes of the body, with the secrets of the headers
+    /// masked. The record does not keep a larger body in memory.
+    pub(crate) fn recorded(&self, most: usize) -> Self {
+        let kept = self.body.len().min(most);
+        Self {
+            headers: secret::masked_headers(self.headers.clone()),
+            body: self.body.0[..kept].to_vec().into(),
+            complete: self.complete && kept == self.body.len(),
+            ..self.clone()
+        }
+    }
+
     pub(crate) fn plain(status: u16, text: impl Into<Bytes>) -> Self {
         Self::new(status, Vec::new(), text).with("content-type", "text/plain; charset=utf-8")
     }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::Error;
 use crate::exchange::Forwarded;
 use crate::net::Destination;
-use crate::net::client::ClientOptions;
+use crate::net::client::{ClientOptions, MAX_RESPONSE_BODY};
 use crate::net::raw::{MAX_FORWARDED_BODY, RawClient, RawRequest};
 use crate::net::secret::masked_url;
 use crate::net::{
@@ -91,7 +91,7 @@ impl Forward {
         let forwarded = Forwarded {
             url: masked_url(&(self.destination.origin() + &addressed.target)),
             said: failing.and_then(reply_line).map(Untrusted::new),
-            response: answer.map(Forwarded::recorded),
+            response: answer.map(|answer| answer.recorded(MAX_RESPONSE_BODY)),
             status: answer.map(|answer| answer.status),
             latency: began.elapsed(),
             complete: answer.is_some_and(|answer| answer.complete),

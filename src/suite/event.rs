@@ -13,8 +13,7 @@ use crate::cdr::Grade;
 use crate::clock::Timestamp;
 use crate::error::Exit;
 use crate::ndjson::as_ms;
-use crate::net::secret::masked_headers;
-use crate::net::{Body, Destination, Failure, Request, Response, as_sent};
+use crate::net::{Destination, Failure, Request, Response, as_sent};
 use crate::reply::reply_line;
 use crate::seed::Seed;
 
@@ -112,18 +111,9 @@ impl Reply {
             status: response.map(|response| response.status),
             line: response.and_then(reply_line),
             failure: answer.as_ref().err().cloned(),
-            response: response.map(|response| Response {
-                headers: masked_headers(response.headers.clone()),
-                body: kept(&response.body, REPLY_BYTES),
-                complete: response.complete && response.body.len() <= REPLY_BYTES,
-                ..response.clone()
-            }),
+            response: response.map(|response| response.recorded(REPLY_BYTES)),
         }
     }
-}
-
-fn kept(body: &Body, most: usize) -> Body {
-    Body(body.0.slice(..body.len().min(most)))
 }
 
 impl CaseRecord {
@@ -131,7 +121,7 @@ impl CaseRecord {
     pub fn show(&mut self, observed: &Observed, destination: &Destination) {
         let mut sent = as_sent(&observed.sent, destination);
         sent.complete = sent.body.len() <= SENT_BYTES;
-        sent.body = kept(&sent.body, SENT_BYTES);
+        sent.body.0.truncate(SENT_BYTES);
         self.sent = Some(Box::new(sent));
         self.reply = Some(Box::new(Reply::of(&observed.answer)));
     }
