@@ -288,7 +288,7 @@ impl Redactor {
         let is_app = |digits: &str| {
             apps.is_pseudonym(digits) || apps.has(digits) || known.apps.contains(digits)
         };
-        if let Some((digits, end)) = known.in_pieces(decoded, start, is_app) {
+        if let Some((digits, end)) = known.in_pieces(decoded, start, &self.numbers, is_app) {
             return (Some(self.numbers.of(&digits)), end);
         }
         let is_letter = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphabetic());

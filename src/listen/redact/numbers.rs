@@ -90,21 +90,22 @@ impl Known {
         }
     }
 
-    /// Returns the digits and the end of a number with separators at `start`, if the number is known or follows a plus
-    /// sign. After a plus sign the number ends before an app id.
+    /// Returns the digits and the end of a number with separators at `start`, if the number is known, has a pseudonym or
+    /// follows a plus sign. After a plus sign the number ends before an app id.
     pub(super) fn in_pieces(
         &self,
         decoded: &Decoded<'_>,
         start: usize,
+        given: &Pseudonyms,
         is_app: impl Fn(&str) -> bool,
     ) -> Option<(String, usize)> {
         let before = decoded.text[..start].trim_end_matches([' ', '(']);
         let has_plus = before.ends_with(['+', char::from(PLUS_OR_SPACE)]);
-        if self.numbers.is_empty() && !has_plus {
-            return None;
-        }
         let mut pieces = pieces(decoded, start);
-        let is_known = |(digits, ..): &Piece| self.numbers.contains(digits);
+        let alone = pieces[0].0.len().max(SHORTEST_ALONE - 1);
+        let is_known = |(digits, ..): &Piece| {
+            self.numbers.contains(digits) || (digits.len() > alone && given.has(digits))
+        };
         if let Some(known) = pieces.iter().rposition(is_known) {
             let (digits, end, _) = pieces.swap_remove(known);
             return (known > 0).then_some((digits, end));

@@ -340,6 +340,11 @@ fn a_number_is_found_in_any_digits_and_spacing() {
         );
     }
     assert_eq!(said("x919876543x"), "x910000000001x");
+    let mut redactor = Redactor::default();
+    body(&mut redactor, r#"{"to":919876543210}"#);
+    let later = r#"{"note":"91:98765:43210 91_98765_43210 919,876,543,210"}"#;
+    let masked = body(&mut redactor, later);
+    assert_eq!(masked.matches("910000000001").count(), 3, "{masked}");
     let escaped = body(&mut Redactor::default(), r#"{"note":"+91\/98765\/43210"}"#);
     assert_eq!(escaped, r#"{"note":"+910000000001"}"#);
 }

@@ -121,8 +121,7 @@ impl Connection {
             Phase::Handling | Phase::Evicted => false,
         };
         let rate = state.bytes as u128 * 1000 / state.since.elapsed().as_millis().max(1);
-        let waits = waits && rate < PROGRESS;
-        waits.then_some((state.phase != Phase::Idle, rate, state.since))
+        (waits && rate < PROGRESS).then_some((state.phase != Phase::Idle, rate, state.since))
     }
 
     /// Closes the connection; a request with an unfinished body is answered with 408 first.
