@@ -86,9 +86,8 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
     if arguments.iter().any(|word| word == "-h") {
         command = help::short(command);
     }
-    let matches = command
-        .try_get_matches_from_mut(&arguments)
-        .map_err(|error| advised(error, &command, &given, &arguments))?;
+    let matches = command.try_get_matches_from_mut(&arguments);
+    let matches = matches.map_err(|error| advised(error, &command, &given, &arguments))?;
     let cli = Cli::from_arg_matches(&matches)?;
     if cli.url.is_some() && cli.generate.is_none() {
         let mut error = clap::Error::new(Refusal::UnknownArgument).with_cmd(&command);

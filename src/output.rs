@@ -1,4 +1,5 @@
-//! Writes the events of a run: data on standard output or in the file of `--output`, messages on standard error.
+//! Writes the events of a run, by the flags of the output: data on standard output or in the file of `--output`, messages
+//! on standard error.
 //!
 //! During a run, the thread behind a `queue::OutputQueue` owns the `Show`. The modules that render are pure functions from
 //! a value and a `Theme` to text.

@@ -232,10 +232,8 @@ fn allow(
         )));
     }
     if plan.schedule.rate.is_none() && most > MAX_PER_SECOND {
-        show.remark(
-            "limited to 100/s, because the destination is another machine; --yes removes \
-            the limit",
-        );
+        let what = "limited to 100/s, because the destination is another machine";
+        show.remark(&format!("{what}; --yes removes the limit"));
         plan.schedule.rate = Some(MAX_PER_SECOND);
     }
     Ok(())

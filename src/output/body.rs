@@ -170,9 +170,8 @@ fn bounded(raw: &str) -> Cow<'_, str> {
 fn text_lines(body: &[u8]) -> Vec<String> {
     let shown = &body[..body.len().min(MAX_BYTES)];
     let invalid: usize = shown.utf8_chunks().map(|chunk| chunk.invalid().len()).sum();
-    let controls = shown
-        .iter()
-        .filter(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace());
+    let is_control = |byte: &&u8| byte.is_ascii_control() && !byte.is_ascii_whitespace();
+    let controls = shown.iter().filter(is_control);
     if body.len() > MAX_BINARY && 4 * (invalid + controls.count()) > shown.len() {
         return vec![format!("{} bytes, not text, not shown", body.len())];
     }
