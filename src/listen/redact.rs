@@ -256,6 +256,8 @@ impl Redactor {
         while let Some(digit) = decoded.text[at..range.end].find(is_digit) {
             let start = at + digit;
             let (pseudonym, end) = self.number(decoded, start, copied, known);
+            // The groups of a number may go on in the secret after the range.
+            let end = end.min(range.end);
             if let Some(pseudonym) = pseudonym {
                 out.push_str(decoded.original(copied..start));
                 out.push_str(&pseudonym);

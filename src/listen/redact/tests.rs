@@ -345,6 +345,8 @@ fn a_number_is_found_in_any_digits_and_spacing() {
     let later = r#"{"note":"91:98765:43210 91_98765_43210 919,876,543,210"}"#;
     let masked = body(&mut redactor, later);
     assert_eq!(masked.matches("910000000001").count(), 3, "{masked}");
+    let masked = body(&mut redactor, "to=09876543210&token[0]=98765_43210");
+    assert_eq!(masked, "to=910000000002&token[910000000002***");
     let escaped = body(&mut Redactor::default(), r#"{"note":"+91\/98765\/43210"}"#);
     assert_eq!(escaped, r#"{"note":"+910000000001"}"#);
 }
