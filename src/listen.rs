@@ -188,7 +188,7 @@ impl Pipeline {
 // `listen`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, clap::Args)]
 pub struct ExpectedCdrs {
-    /// Stop after this many CDRs
+    /// Stop after this many CDRs, failed ones too
     #[arg(short = 'n', long, value_name = "N", value_parser = parse::count)]
     pub count: Option<u64>,
     /// Count only CDRs in which a field has this value: leg=a; repeatable

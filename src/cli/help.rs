@@ -53,7 +53,7 @@ telecmi-cdr send --url URL -s mix -n 500 --rate 50/s
 telecmi-cdr send --url URL --file calls.ndjson
     replay what `listen --save` has saved
 telecmi-cdr send --print curl
-    print the curl command that does the same",
+    print a curl command for each delivery",
     end: "\
 Exit codes:
   0    every delivery met its expectation; every case held

@@ -86,7 +86,7 @@ fn the_help_of_send() {
       telecmi-cdr send --url URL --file calls.ndjson
           replay what `listen --save` has saved
       telecmi-cdr send --print curl
-          print the curl command that does the same
+          print a curl command for each delivery
 
     Target:
           --url <URL>            URL of the handler; its query parameters are kept
@@ -306,7 +306,7 @@ fn the_help_of_listen() {
     For scripts:
           --strict                Answer CDRs that depart from the schema with 422,
                                   and exit with 1
-      -n, --count <N>             Stop after this many CDRs
+      -n, --count <N>             Stop after this many CDRs, failed ones too
           --expect <FIELD=VALUE>  Count only CDRs in which a field has this value:
                                   leg=a; repeatable
           --settle <D>            Keep listening this long at the end; a CDR beyond
