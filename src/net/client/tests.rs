@@ -542,21 +542,28 @@ async fn what_the_peer_does_not_take_at_once_follows() {
     );
 }
 
-#[tokio::test]
-async fn a_kept_connection_that_ends_is_not_tried_again() {
-    let peer = Peer::new(|mut stream| async move {
+/// Makes a peer that responds to the first request of each connection, and closes after the next one with only `last`
+/// written, and a client that reuses connections.
+async fn answering_once(last: &'static [u8]) -> (Peer, Client) {
+    let peer = Peer::new(move |mut stream| async move {
         read_request(&mut stream).await;
         let _ = stream
             .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
             .await;
         read_request(&mut stream).await;
-        let _ = stream.write_all(b"\r\n\r\n").await;
+        let _ = stream.write_all(last).await;
     })
     .await;
     let client = peer.client(&ClientOptions {
         keep_alive: true,
         ..ClientOptions::default()
     });
+    (peer, client)
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_ends_is_not_tried_again() {
+    let (peer, client) = answering_once(b"\r\n\r\n").await;
     client.send(&post("/")).await.unwrap();
     let failure = client.send(&post("/")).await.unwrap_err();
     let text = "the peer closed the connection without answering (on a reused connection)";
@@ -569,18 +576,7 @@ async fn a_kept_connection_that_ends_is_not_tried_again() {
 
 #[tokio::test]
 async fn only_the_first_reuse_fails_at_a_peer_that_closes_late() {
-    let peer = Peer::new(|mut stream| async move {
-        read_request(&mut stream).await;
-        let _ = stream
-            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-            .await;
-        read_request(&mut stream).await;
-    })
-    .await;
-    let client = peer.client(&ClientOptions {
-        keep_alive: true,
-        ..ClientOptions::default()
-    });
+    let (_peer, client) = answering_once(b"").await;
     let mut failed = Vec::new();
     for n in 1..=6 {
         failed.extend(client.send(&post("/")).await.is_err().then_some(n));
