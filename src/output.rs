@@ -47,7 +47,7 @@ pub struct OutputOptions {
     /// Colours: auto (by the terminal and NO_COLOR), always or never
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
-    /// Print only warnings and errors on stderr
+    /// Print only warnings and errors on stderr; standard output stays
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
     /// Show headers and complete bodies

@@ -197,12 +197,20 @@ pub enum CaseDelivery {
 
 impl Case {
     /// The flag without which the case is not run.
-    fn missing_flag(&self, options: &SuiteOptions) -> Option<&'static str> {
+    pub(crate) fn needed_flag(&self) -> Option<&'static str> {
         match self.delivery {
-            CaseDelivery::Forged(_) if options.guards.is_empty() => Some("--guard"),
-            CaseDelivery::AgainAfter(_) if options.read_back.is_none() => Some("--read-back"),
+            CaseDelivery::Forged(_) => Some("--guard"),
+            CaseDelivery::AgainAfter(_) => Some("--read-back"),
             _ => None,
         }
+    }
+
+    fn missing_flag(&self, options: &SuiteOptions) -> Option<&'static str> {
+        let is_given = match self.delivery {
+            CaseDelivery::Forged(_) => !options.guards.is_empty(),
+            _ => options.read_back.is_some(),
+        };
+        self.needed_flag().filter(|_| !is_given)
     }
 }
 

@@ -273,6 +273,9 @@ fn startup_notes(given: &ListenOptions, prepared: &Prepared, show: &mut Show) {
             show.warn(&format!("--expect {field}: {}", schema::unknown(field)));
         }
     }
+    if let Some(warning) = given.unreached_success() {
+        show.warn(&warning);
+    }
     if !prepared.address.ip().is_loopback() {
         show.warn("any machine that reaches this address can send requests");
     }

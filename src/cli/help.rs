@@ -33,7 +33,9 @@ telecmi-cdr listen --forward-to http://localhost:5000/cdr
     end: "\
 More:
   telecmi-cdr send --help, telecmi-cdr listen --help
-      flags, further examples, exit codes",
+      flags, further examples, exit codes
+  telecmi-cdr --generate zsh, telecmi-cdr --generate man
+      shell completions, the manual page",
 };
 
 pub const SEND: Page = Page {
@@ -53,12 +55,15 @@ telecmi-cdr send --url URL -s mix -n 500 --rate 50/s
 telecmi-cdr send --url URL --file calls.ndjson
     replay what `listen --save` has saved
 telecmi-cdr send --print curl
-    print a curl command for each delivery",
+    print a curl command for each delivery
+telecmi-cdr send --file cdr.json --print verdict --strict
+    check the CDRs of a file without sending them",
     end: "\
 Exit codes:
   0    every delivery met its expectation; every case held
   1    at least one did not
-  2    usage error, or the run could not start
+  2    usage error, or the run could not start: a file that
+       is missing or not JSON
   130  interrupted by Ctrl-C; 143 by SIGTERM",
 };
 

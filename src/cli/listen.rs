@@ -52,7 +52,8 @@ pub struct ListenOptions {
     /// Append each exchange to a file, secrets included; replay it with send --file
     #[arg(long, value_name = "FILE", help_heading = BESIDE)]
     pub save: Option<PathBuf>,
-    /// Mask telephone numbers, app ids and known secrets in the saved file; other text stays
+    /// Mask telephone numbers (in `custom` and other text too), app ids and known secrets in the saved file; names and
+    /// other words stay
     #[arg(long, requires = "save", help_heading = BESIDE)]
     pub redact: bool,
     /// Forward each request unchanged to this URL and return its answer; a path in URL replaces the request's
@@ -90,7 +91,7 @@ pub struct ListenOptions {
     #[arg(long, value_name = "N", default_value_t = Seed::fresh(), hide_default_value = true, value_parser = parse::seed, help_heading = ANSWER)]
     pub seed: Seed,
 
-    /// Fail the first N requests
+    /// Fail the first N requests; --count counts them too
     #[arg(long, value_name = "N", value_parser = parse::count, help_heading = FAILING)]
     fail_first: Option<u64>,
     /// Kind of failure: status (503), status:NNN, reset, empty, hang, slow or garbage; alone, it fails every
@@ -227,6 +228,20 @@ impl ListenOptions {
             first: self.fail_first.unwrap_or(0),
             rate: self.fault_rate.unwrap_or(if all { 1.0 } else { 0.0 }),
         }
+    }
+
+    /// The warning that `--count` stops the listener while `--fail-first` still fails every request.
+    pub(crate) fn unreached_success(&self) -> Option<String> {
+        let (first, count) = (self.fail_first?, self.expected.count?);
+        let stops = self.command.is_empty() && self.expected.settle.is_zero();
+        let is_early = stops && self.expected.fields.is_empty() && count <= first;
+        is_early.then(|| {
+            let enough = first.saturating_add(1);
+            format!(
+                "--fail-first {first}: --count {count} counts failed CDRs too, so listening stops \
+                 before a CDR is accepted; --count {enough} waits for one"
+            )
+        })
     }
 
     pub(crate) fn tunnel(&self) -> Option<Tunnel> {

@@ -105,11 +105,11 @@ pub struct SendOptions {
           "set_json", "unset", "get_encoding", "count", "duration", "concurrency", "speed", "duplicate", "race", "shuffle",
           "late", "drop", "retry", "retry_schedule", "keep_alive", "expect_status", "expect_body", "compare"])]
     pub suite: bool,
-    /// Run only these test cases: names, globs, families (accepts, idempotent, tolerant, survives, prompt, guard), grades
-    /// (doc, seen, inferred, hostile); repeatable
+    /// Run only these test cases: a name of --list-cases, a pattern (get-*), a family (accepts, idempotent, tolerant,
+    /// survives, prompt, guard) or a grade (doc, seen, inferred, hostile); repeatable, or a,b,c
     #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "of_cases", help_heading = SUITE)]
     pub only: Vec<String>,
-    /// Leave out these test cases; repeatable
+    /// Leave out these test cases, given as for --only
     #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "of_cases", help_heading = SUITE)]
     pub skip: Vec<String>,
     /// Ask this URL what the handler stored of each CDR, and compare; {cmiuuid}, {request_id}, {call_id}, {user}, {to} and
@@ -135,7 +135,7 @@ pub struct SendOptions {
     /// Write the result as JUnit XML to this file
     #[arg(long, value_name = "FILE", requires = "suite", help_heading = SUITE)]
     pub junit: Option<PathBuf>,
-    /// List the test cases with their descriptions
+    /// List the test cases, or those of --only, with their descriptions, and run nothing
     #[arg(long, help_heading = SUITE)]
     pub list_cases: bool,
     /// Command that starts the handler, after --; gets PORT and TELECMI_CDR_URL, and is restarted when a case ends it
@@ -151,7 +151,7 @@ pub struct SendOptions {
     /// List the scenarios with their CDRs
     #[arg(long, help_heading = CONTENT)]
     pub list_scenarios: bool,
-    /// Send the content of a file (- is standard input): CDRs as JSON, or the exact requests of a capture or HAR
+    /// Send a file (- is standard input): CDRs as JSON, or the exact requests of a capture or HAR
     #[arg(short, long, value_name = "PATH", help_heading = CONTENT)]
     pub file: Option<PathBuf>,
     #[command(flatten, next_help_heading = CONTENT)]
@@ -196,10 +196,10 @@ pub struct SendOptions {
     /// Print the CDRs instead of sending them
     #[arg(long, help_heading = OUTPUT, conflicts_with = "demo")]
     dry_run: bool,
-    /// Print the requests as json (one CDR a line), curl, http, har, vegeta or verdict; implies --dry-run
+    /// Print instead of sending: json (one CDR a line), curl, http, har, vegeta, or verdict (what listen would say)
     #[arg(long, value_name = "HOW", help_heading = OUTPUT, conflicts_with = "demo")]
     pub print: Option<Print>,
-    /// With --print verdict (what listen would say): fail if a payload departs from the documented CDR
+    /// With --print verdict: exit with 1 if a CDR departs from the documented one
     #[arg(long = "strict", id = "strict_verdict", help_heading = OUTPUT)]
     pub strict: bool,
     /// Mask passwords and tokens of URLs and headers in the printed requests and in the repeat: line

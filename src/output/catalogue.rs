@@ -66,14 +66,24 @@ pub fn cases(cases: &[&Case], theme: Theme) -> String {
         if cases.is_empty() {
             continue;
         }
-        let title = theme.paint(Role::Strong, &format!("{family} ({})", cases.len()));
+        let title = theme.paint(Role::Strong, &format!("{family} ({})", counted(&cases, "")));
         let _ = writeln!(out, "{title} · {}\n", family.heading());
         out.extend(cases.into_iter().map(|case| listed(case, theme)));
         out.push('\n');
     }
+    let _ = writeln!(out, "{}\n", counted(cases, " cases"));
     let legend = "[doc] documented [seen] reported from live accounts [calc] computed from the samples \
                   [inferred] fits all samples [hostile] from strangers and broken networks";
     out + &prose(legend, "", PROSE)
+}
+
+fn counted(cases: &[&Case], noun: &str) -> String {
+    let all = format!("{}{noun}", cases.len());
+    match cases.iter().filter_map(|case| case.needed_flag()).count() {
+        0 => all,
+        1 => format!("{all}, 1 needs a flag"),
+        some => format!("{all}, {some} need a flag"),
+    }
 }
 
 fn listed(case: &Case, theme: Theme) -> String {
@@ -84,7 +94,9 @@ fn listed(case: &Case, theme: Theme) -> String {
         CaseMethod::Other(_) => "other",
     };
     let name = theme.paint(Role::Name, case.name);
-    let about = theme.paint(Role::Faint, &format!("{method} [{}]", case.grade));
+    let flag = case.needed_flag();
+    let flag = flag.map_or(String::new(), |flag| format!(" · only with {flag}"));
+    let about = theme.paint(Role::Faint, &format!("{method} [{}]{flag}", case.grade));
     let wanted = format!("Wanted: {}.", case.expects().words(case));
     let lines = prose(case.why, "    ", PROSE) + &prose(&wanted, "    ", PROSE);
     format!("  {name} {about}\n{lines}")
@@ -92,13 +104,17 @@ fn listed(case: &Case, theme: Theme) -> String {
 
 pub fn case_records(cases: &[&Case]) -> String {
     let records = cases.iter().map(|case| {
-        json!({
+        let mut record = json!({
             "name": case.name,
             "family": case.family,
             "grade": case.grade,
             "expected": case.expects().words(case),
             "why": case.why,
-        })
+        });
+        if let Some(flag) = case.needed_flag() {
+            record["needs"] = flag.into();
+        }
+        record
     });
     lines("case", records)
 }

@@ -138,12 +138,17 @@ pub(super) fn matches(pattern: &str, case: &Case) -> bool {
         || ALIASES.iter().any(has_alias)
 }
 
+/// The grades of cases, which `--only` and `--skip` take.
+const GRADES: [Grade; 4] = [Grade::Doc, Grade::Seen, Grade::Inferred, Grade::Hostile];
+
 /// A name less similar than this, by Jaro-Winkler, is not suggested; clap has this limit too.
 const SIMILAR: f64 = 0.7;
 
 fn unknown(pattern: &str) -> String {
-    let mut names: Vec<String> = Family::ALL.map(|family| family.to_string()).into();
-    names.extend(table().flat_map(|case| [case.grade.to_string(), case.name.to_owned()]));
+    let families = Family::ALL.map(|family| family.to_string());
+    let grades = GRADES.map(|grade| grade.to_string());
+    let mut names = [families.as_slice(), grades.as_slice()].concat();
+    names.extend(table().map(|case| case.name.to_owned()));
     let similarity = |name: &String| {
         let has_it = name.contains(pattern) && !pattern.is_empty();
         if has_it {
@@ -156,9 +161,13 @@ fn unknown(pattern: &str) -> String {
     names.sort_by_key(|name| std::cmp::Reverse(name.len()));
     let nearest = (names.iter()).max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
     let nearest = nearest.filter(|name| similarity(name) > SIMILAR);
-    let question = nearest.map_or(String::new(), |name| format!("did you mean `{name}`? "));
+    let question = nearest.map_or(String::new(), |name| format!(": did you mean `{name}`?"));
     let shown = crate::untrusted::clean(pattern);
-    format!("there is no case `{shown}`: {question}--list-cases names them all")
+    let (families, grades) = (families.join(", "), grades.join(", "));
+    format!(
+        "there is no case, family or grade `{shown}`{question}\n--list-cases lists the cases; \
+         families: {families}; grades: {grades}"
+    )
 }
 
 #[cfg(test)]

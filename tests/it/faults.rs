@@ -36,6 +36,33 @@ fn status(url: &str) -> String {
 }
 
 #[test]
+fn a_count_that_the_failed_requests_reach_is_warned_about() {
+    let warned = |flags: &[&str]| {
+        let listen = [
+            "listen",
+            "--port",
+            "0",
+            "--timeout",
+            "10ms",
+            "-q",
+            "--fail-first",
+            "2",
+        ];
+        let ended = program(listen.iter().chain(flags)).run();
+        ended.stderr.contains("warning: --fail-first 2: --count 2 counts failed CDRs too, so listening stops before a \
+                               CDR is accepted; --count 3 waits for one\n")
+    };
+    assert!(warned(&["--count", "2"]));
+    for flags in [
+        &["--count", "3"][..],
+        &["--count", "2", "--settle", "1ms"],
+        &["--count", "2", "--expect", "leg=b"],
+    ] {
+        assert!(!warned(flags), "{flags:?}");
+    }
+}
+
+#[test]
 fn each_kind_is_what_it_is_called_and_is_told_so() {
     let nothing = String::new;
     for (kind, said, end, shown) in [

@@ -56,6 +56,8 @@ fn the_help_of_the_program() {
     More:
       telecmi-cdr send --help, telecmi-cdr listen --help
           flags, further examples, exit codes
+      telecmi-cdr --generate zsh, telecmi-cdr --generate man
+          shell completions, the manual page
 
     Each flag can also be set by an environment variable, such
     as TELECMI_CDR_PORT for --port. A flag overrides it.
@@ -87,6 +89,8 @@ fn the_help_of_send() {
           replay what `listen --save` has saved
       telecmi-cdr send --print curl
           print a curl command for each delivery
+      telecmi-cdr send --file cdr.json --print verdict --strict
+          check the CDRs of a file without sending them
 
     Target:
           --url <URL>            URL of the handler; its query parameters are kept
@@ -109,11 +113,12 @@ fn the_help_of_send() {
     Suite:
           --suite                 Run test cases against the handler and report what
                                   failed
-          --only <NAME>           Run only these test cases: names, globs, families
-                                  (accepts, idempotent, tolerant, survives, prompt,
-                                  guard), grades (doc, seen, inferred, hostile);
-                                  repeatable
-          --skip <NAME>           Leave out these test cases; repeatable
+          --only <NAME>           Run only these test cases: a name of --list-cases,
+                                  a pattern (get-*), a family (accepts, idempotent,
+                                  tolerant, survives, prompt, guard) or a grade
+                                  (doc, seen, inferred, hostile); repeatable, or
+                                  a,b,c
+          --skip <NAME>           Leave out these test cases, given as for --only
           --read-back <URL>       Ask this URL what the handler stored of each CDR,
                                   and compare; {cmiuuid}, {request_id}, {call_id},
                                   {user}, {to} and {port} are filled in
@@ -128,7 +133,8 @@ fn the_help_of_send() {
           --baseline <FILE>       Earlier report of --format ndjson: only failures
                                   that it lacks fail the run
           --junit <FILE>          Write the result as JUnit XML to this file
-          --list-cases            List the test cases with their descriptions
+          --list-cases            List the test cases, or those of --only, with
+                                  their descriptions, and run nothing
       [CMD]...                    Command that starts the handler, after --; gets
                                   PORT and TELECMI_CDR_URL, and is restarted when a
                                   case ends it
@@ -138,9 +144,8 @@ fn the_help_of_send() {
           --click2call             Send the click2call scenarios, as --scenario
                                    click2call does
           --list-scenarios         List the scenarios with their CDRs
-      -f, --file <PATH>            Send the content of a file (- is standard input):
-                                   CDRs as JSON, or the exact requests of a capture
-                                   or HAR
+      -f, --file <PATH>            Send a file (- is standard input): CDRs as JSON,
+                                   or the exact requests of a capture or HAR
           --app-id <N>             App id of the account, in `appid` and `user`
           --agent <EXT>            Extension of the agent; `user` becomes EXT_APPID
           --virtual-number <N>     Caller ID of the calls, in `virtual_number`
@@ -206,10 +211,10 @@ fn the_help_of_send() {
 
     Output:
           --dry-run          Print the CDRs instead of sending them
-          --print <HOW>      Print the requests as json (one CDR a line), curl,
-                             http, har, vegeta or verdict; implies --dry-run
-          --strict           With --print verdict (what listen would say): fail if a
-                             payload departs from the documented CDR
+          --print <HOW>      Print instead of sending: json (one CDR a line), curl,
+                             http, har, vegeta, or verdict (what listen would say)
+          --strict           With --print verdict: exit with 1 if a CDR departs from
+                             the documented one
           --mask             Mask passwords and tokens of URLs and headers in the
                              printed requests and in the repeat: line
       -o, --output <FILE>    Write the output to a file instead of standard output
@@ -217,14 +222,16 @@ fn the_help_of_send() {
                              (one JSON record a line) [default: pretty]
           --color <WHEN>     Colours: auto (by the terminal and NO_COLOR), always or
                              never [default: auto]
-      -q, --quiet            Print only warnings and errors on stderr
+      -q, --quiet            Print only warnings and errors on stderr; standard
+                             output stays
       -v, --verbose          Show headers and complete bodies
       -h, --help             Print help
 
     Exit codes:
       0    every delivery met its expectation; every case held
       1    at least one did not
-      2    usage error, or the run could not start
+      2    usage error, or the run could not start: a file that
+           is missing or not JSON
       130  interrupted by Ctrl-C; 143 by SIGTERM
 
     Each flag can also be set by an environment variable, such
@@ -232,6 +239,7 @@ fn the_help_of_send() {
     ");
 }
 
+#[expect(clippy::too_many_lines, reason = "the help is that long")]
 #[test]
 fn the_help_of_listen() {
     insta::assert_snapshot!(help(&["listen"], "--help", "80"), @r#"
@@ -267,8 +275,9 @@ fn the_help_of_listen() {
                               a free port
           --save <FILE>       Append each exchange to a file, secrets included;
                               replay it with send --file
-          --redact            Mask telephone numbers, app ids and known secrets in
-                              the saved file; other text stays
+          --redact            Mask telephone numbers (in `custom` and other text
+                              too), app ids and known secrets in the saved file;
+                              names and other words stay
           --forward-to <URL>  Forward each request unchanged to this URL and return
                               its answer; a path in URL replaces the request's
           --forward-probes    Forward health checks and browsers' requests for icons
@@ -296,7 +305,7 @@ fn the_help_of_listen() {
           --seed <N>         Seed for --delay and --fault-rate
 
     Fault injection:
-          --fail-first <N>  Fail the first N requests
+          --fail-first <N>  Fail the first N requests; --count counts them too
           --fault <KIND>    Kind of failure: status (503), status:NNN, reset, empty,
                             hang, slow or garbage; alone, it fails every request
           --fault-rate <P>  Fail this share of the requests at random: 0.1 or 10%
@@ -331,7 +340,8 @@ fn the_help_of_listen() {
                              (one JSON record a line) [default: pretty]
           --color <WHEN>     Colours: auto (by the terminal and NO_COLOR), always or
                              never [default: auto]
-      -q, --quiet            Print only warnings and errors on stderr
+      -q, --quiet            Print only warnings and errors on stderr; standard
+                             output stays
       -v, --verbose          Show headers and complete bodies
       -h, --help             Print help
 

@@ -46,10 +46,37 @@ fn a_name_that_is_not_there_gets_a_suggestion() {
             ended.stderr
         );
     }
+    let ended = program(["send", "--list-cases", "--only", "repeats"]).run();
+    assert!(
+        ended.expect(2).stderr.contains(
+            "\n--list-cases lists the cases; families: accepts, idempotent, tolerant, survives, prompt, \
+             guard; grades: doc, seen, inferred, hostile\n"
+        )
+    );
     let ended = program(["send", "--list-cases", "--skip", "xyz"])
         .run()
         .expect(2);
     assert!(!ended.stderr.contains("did you mean"), "{}", ended.stderr);
+}
+
+#[test]
+fn the_list_names_the_flag_without_which_a_case_is_not_run() {
+    let list = |only, format| {
+        let list = ["send", "--list-cases", "--only", only, "--format", format];
+        program(list).run().expect(0)
+    };
+    let guard = list("guard", "pretty").stdout;
+    assert!(guard.starts_with("guard (6, 6 need a flag)"), "{guard}");
+    assert!(
+        guard.contains("  guard-empty POST [hostile] · only with --guard\n")
+            && guard.contains("\n6 cases, 6 need a flag\n"),
+        "{guard}"
+    );
+    let records = list("idempotent", "ndjson").records_of("case");
+    let needs: Vec<_> = (records.iter())
+        .filter_map(|case| case["needs"].as_str())
+        .collect();
+    assert_eq!(needs, ["--read-back"]);
 }
 
 #[cfg(unix)]
