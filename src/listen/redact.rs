@@ -20,7 +20,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::exchange::{CapturedRequest, Exchange};
-use crate::net::secret::{self, is_secret_name, masked_request};
+use crate::net::secret::{self, is_secret_name, masked_request, masked_url};
 use crate::net::{Body, Request, header};
 use crate::untrusted::pattern;
 use decode::{Decoded, Form};
@@ -65,7 +65,7 @@ static ENCODED: LazyLock<Regex> = LazyLock::new(|| {
 /// next such quote.
 static VALUE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r#"(?s)^\s*(?:([\[{])|([\]}])|[,:;]|"((?:[^"\\]|\\.)*)"?|'((?:[^'\\]|\\.)*)'?|\\"(.*?)(?:\\"|$)|\\'(.*?)(?:\\'|$)|\\?([^"'\\\r\n,;&{}\[\]<>]+))"#,
+        r#"(?s)^\s*(?:([\[{])|([\]}])|[,:;]|"((?:[^"\\]|\\.)*)"?|'((?:[^'\\]|\\.)*)'?|\\"(.*?)(?:\\"|$)|\\'(.*?)(?:\\'|$)|\\?([^\s"'\\,;&{}\[\]<>][^"'\\\r\n,;&{}\[\]<>]*))"#,
     )
 });
 
@@ -187,7 +187,10 @@ impl Redactor {
     fn request(&mut self, request: &Request, body: Option<&Decoded<'_>>, known: &Known) -> Request {
         let mut redacted = masked_request(request);
         redacted.method = self.text(&request.method, Form::Text, known).into();
-        redacted.target = self.text(&redacted.target, Form::Url, known);
+        // A mask of one rule may remove a separator that the other rule stops at, so both are applied repeatedly.
+        for _ in 0..3 {
+            redacted.target = masked_url(&self.text(&redacted.target, Form::Url, known));
+        }
         if let Some(body) = body {
             redacted.body = self.decoded(body, known).into_bytes().into();
             redacted.size =
@@ -286,16 +289,22 @@ impl Redactor {
         if self.numbers.reserve(digits) {
             return (None, end);
         }
+        let is_letter = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphabetic());
+        let is_between_letters =
+            is_letter(decoded.byte_before(start)) || is_letter(decoded.byte(end));
         let apps = &self.apps;
-        let is_app = |digits: &str| {
-            apps.is_pseudonym(digits) || apps.has(digits) || known.apps.contains(digits)
+        if apps.is_pseudonym(digits) && !is_between_letters && !known.numbers.contains(digits) {
+            return (None, end);
+        }
+        // An app id before a letter keeps its digits, unless a number has them.
+        let is_app = |digits: &str, end| {
+            let is_app =
+                apps.is_pseudonym(digits) || apps.has(digits) || known.apps.contains(digits);
+            is_app && !is_letter(decoded.byte(end))
         };
         if let Some((digits, end)) = known.in_pieces(decoded, start, &self.numbers, is_app) {
             return (Some(self.numbers.of(&digits)), end);
         }
-        let is_letter = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphabetic());
-        let is_between_letters =
-            is_letter(decoded.byte_before(start)) || is_letter(decoded.byte(end));
         let is_long = digits.len() >= SHORTEST_ALONE;
         // A word with a replaced number in it may have another length after redaction, so its length tells nothing
         // about a `request_id`.
@@ -304,13 +313,9 @@ impl Redactor {
             && !decoded.is_cut_at(word.end)
             && !known.is_within(&decoded.text[word]);
         let is_known = known.numbers.contains(digits) && (is_long || !is_in_request_id);
-        if !is_known && !is_between_letters {
-            if self.apps.is_pseudonym(digits) {
-                return (None, end);
-            }
-            if self.apps.has(digits) || known.apps.contains(digits) {
-                return (Some(self.apps.of(digits)), end);
-            }
+        let is_app = self.apps.has(digits) || known.apps.contains(digits);
+        if is_app && !is_known && !is_between_letters {
+            return (Some(self.apps.of(digits)), end);
         }
         let looks_like_number =
             digits.len() >= SHORTEST_BETWEEN_LETTERS || (is_long && !is_between_letters);
@@ -336,7 +341,7 @@ fn secrets(decoded: &Decoded<'_>) -> Vec<Range<usize>> {
     let text = &decoded.text;
     let (mut found, mut end) = (Vec::new(), 0);
     for (name, at) in fields(decoded) {
-        if at < end || !is_secret_name(name) {
+        if at <= end || !is_secret_name(name) {
             continue;
         }
         let (before, value) = text.split_at(at);

@@ -9,7 +9,8 @@ use std::sync::LazyLock;
 
 use regex_lite::Regex;
 
-use super::numbers::NUMBER;
+use super::digits;
+use super::numbers::{APP, NUMBER};
 use crate::untrusted::pattern;
 
 /// `OTHER` stands in [`Decoded::text`] for a character without ASCII equivalent, and for an escaped letter, since an
@@ -63,10 +64,11 @@ impl<'a> Decoded<'a> {
         };
         let places: Vec<_> = (0..=source.len()).collect();
         let (bytes, places) = resolve(&text, &places, b'%', &PERCENT, |text, _, code| {
-            let after = text[1..].bytes().take(10);
-            let digits = after.take_while(u8::is_ascii_digit).count();
+            let digits = digits(&text[1..]);
             // `100%98765432` is a percentage and a number of eight digits, rather than an escape and six digits.
-            let is_number = form == Form::Text && matches!(digits, 8 | 9);
+            let is_number = form == Form::Text
+                && matches!(digits.len(), 8 | 9)
+                && APP.count(&digits[2..]).is_none();
             if is_number {
                 None
             } else {
@@ -138,8 +140,11 @@ fn resolve(
         let Some(byte) = meaning(rest, &groups[0], code) else {
             continue;
         };
-        // In `%9100000…` the digits belong to a pseudonym, not to a percent escape.
-        let is_pseudonym = |at: usize| rest[at..].starts_with(NUMBER.prefix);
+        // In `%9100000…` and `%1000001` the digits belong to a pseudonym, not to a percent escape.
+        let is_pseudonym = |at: usize| {
+            let rest = &rest[at..];
+            rest.starts_with(NUMBER.prefix) || APP.count(self::digits(rest)).is_some()
+        };
         let (byte, length) = match digits {
             Some(digits) if digits.range().any(is_pseudonym) => (first, digits.start()),
             _ => (byte, groups[0].len()),

@@ -10,6 +10,7 @@ use regex_lite::Regex;
 
 use super::decode::{Decoded, PLUS_OR_SPACE};
 use super::{SHORTEST_ALONE, SHORTEST_CUT, TIME, digits};
+use crate::net::secret::MASK;
 use crate::untrusted::pattern;
 
 /// E.164 allows at most 15 digits in a telephone number.
@@ -56,6 +57,9 @@ impl Known {
             let value = &decoded.text[at..];
             let is_other = |byte: &u8| !byte.is_ascii_alphanumeric();
             let start = at + value.bytes().take(16).take_while(is_other).count();
+            if decoded.text[at..start].contains(MASK) {
+                continue;
+            }
             if NUMBER_NAME.is_match(name) {
                 self.learn_number(decoded, start);
             } else if APP_NAME.is_match(name) {
@@ -97,7 +101,7 @@ impl Known {
         decoded: &Decoded<'_>,
         start: usize,
         given: &Pseudonyms,
-        is_app: impl Fn(&str) -> bool,
+        is_app: impl Fn(&str, usize) -> bool,
     ) -> Option<(String, usize)> {
         let before = decoded.text[..start].trim_end_matches([' ', '(']);
         let has_plus = before.ends_with(['+', char::from(PLUS_OR_SPACE)]);
@@ -112,12 +116,12 @@ impl Known {
         }
         let is_long = pieces[0].0.len() >= SHORTEST_ALONE;
         let mut length = 0;
-        let is_joined = |(digits, _, is_odd): &Piece| {
+        let is_joined = |(digits, end, is_odd): &Piece| {
             let (before, piece) = digits.split_at(length);
             length = digits.len();
             // A country code does not begin with zero, unlike most offsets of a time zone.
             let may_be_odd = before.len() < USUAL && !before.starts_with('0');
-            !is_app(piece) && (before.is_empty() || !is_long) && (may_be_odd || !is_odd)
+            !is_app(piece, *end) && (before.is_empty() || !is_long) && (may_be_odd || !is_odd)
         };
         let joined = pieces.into_iter().take_while(is_joined);
         let (digits, end, _) = joined.last().filter(|_| has_plus)?;
@@ -136,7 +140,8 @@ impl Known {
 /// Finds the field names in a text such as JSON, a form or multipart. Each index is the end of the separator after the
 /// name. Of `name[key]` both names are returned.
 pub(super) fn fields<'a>(decoded: &'a Decoded<'_>) -> impl Iterator<Item = (&'a str, usize)> {
-    let is_in_name = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+    // A mask counts as a name, so that the name before a masked value does not belong to a later separator.
+    let is_in_name = |c: char| c.is_ascii_alphanumeric() || "_-*".contains(c);
     let separators = decoded.text.match_indices([':', '=', '>', '\n']);
     separators.flat_map(move |(at, _)| {
         let before = &decoded.letters[at.saturating_sub(LONGEST_NAME)..at];
@@ -144,7 +149,7 @@ pub(super) fn fields<'a>(decoded: &'a Decoded<'_>) -> impl Iterator<Item = (&'a 
         let before = before.trim_end_matches(|c| !is_in_name(c));
         let mut words = before.rsplit(|c| !is_in_name(c) && !"[]".contains(c));
         let names = words.next().unwrap_or_default().split(['[', ']']);
-        names.map(move |name| (name, at + 1))
+        names.map(move |name| (name.trim_matches('*'), at + 1))
     })
 }
 

@@ -614,6 +614,38 @@ fn a_mask_beside_other_digits_stays() {
     }
 }
 
+#[test]
+fn a_second_redaction_changes_nothing() {
+    for text in [
+        r#"{"appid":10000,"x":"[+91 987_10000pid"}"#,
+        r#"{"appid":10000,9"10000019"}"#,
+        r#"{"appid":"%2098765"}"#,
+        r#"{"appid":"%202222223"}"#,
+        r#"token={"to":"+91 98765 43210",<10000"#,
+        r#"token="to":+"#,
+        r#""password":"">{token=>"#,
+        "token=\u{a0}\\<to>",
+        "token=/<to>",
+        "token=</to>&#43;",
+    ] {
+        let form = Header::new("Content-Type", "application/x-www-form-urlencoded");
+        let target = format!("/{}", text.replace(char::is_whitespace, ""));
+        for request in [
+            Request::new("POST", "/", vec![], text),
+            Request::new("POST", "/", vec![form], text),
+            Request::new("GET", target, vec![Header::new("x", text)], ""),
+        ] {
+            let mut redactor = Redactor::default();
+            let first = line(&mut redactor, &exchange(request));
+            let once = replayed(&first);
+            for redactor in [&mut redactor, &mut resumed(&first)] {
+                let again = replayed(&line(redactor, &exchange(once.clone())));
+                assert_eq!(again, once, "{text}");
+            }
+        }
+    }
+}
+
 /// This test takes minutes if the decoding time is quadratic in the length of the body.
 #[test]
 fn a_long_run_of_escapes_is_decoded_once() {
