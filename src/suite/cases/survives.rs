@@ -16,6 +16,9 @@ use CasePayload::{Body, Changed, Spliced, Text};
 use Change::Computed;
 use Family::Survives;
 
+/// A timer of tokio has a resolution of 1 ms: this delay ends at the next millisecond, one of 1 ms at the second next.
+const NEXT_MILLISECOND: Duration = Duration::from_nanos(1);
+
 #[rustfmt::skip]
 pub const CASES: &[Case] = &[
     Survives.post("cut-off-json", Hostile,
@@ -220,7 +223,7 @@ pub const CASES: &[Case] = &[
         "Port scanners and load balancers connect and say nothing; one thread for everybody \
          waits with them."),
     Survives.case("byte-by-byte", Hostile, Post, GOOD,
-        Raw(Script::Dripped(Duration::from_millis(1))),
+        Raw(Script::Dripped(NEXT_MILLISECOND)),
         "A slow line brings a byte at a time, which is good HTTP; code that calls read once takes \
          the first byte for all."),
     Survives.case("expect-continue", Inferred, Post, GOOD,

@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::Suite;
-use super::side_by_side::only_waits;
+use super::side_by_side::holds_connection;
 use crate::clock::format_duration;
+use crate::net::Request;
 use crate::suite::event::{CaseRecord, Event, Reply};
 use crate::suite::read_back::ReadBack;
 use crate::suite::requests::CaseRequests;
@@ -20,19 +21,20 @@ const FIRST_RECOVERY_WAIT: Duration = Duration::from_millis(100);
 impl<F: FnMut(Event)> Suite<'_, F> {
     pub(super) async fn ask(&mut self, case: &'static Case, requests: CaseRequests) -> CaseRecord {
         let observed = self.client_for(case).deliver(case, &requests).await;
-        self.check(case, &requests, &observed).await
+        self.check(case, &requests, &observed, Instant::now()).await
     }
 
-    /// Makes the record of a case, after a liveness check. A slow handler that has answered gets no check: the answers to
-    /// the next cases show that the handler still works.
+    /// Makes the record of a case that ended at `ended`, after a liveness check. A slow handler that has answered gets no
+    /// check: the answers to the next cases show that the handler still works.
     pub(super) async fn check(
         &mut self,
         case: &'static Case,
         requests: &CaseRequests,
         observed: &[Observed],
+        ended: Instant,
     ) -> CaseRecord {
         let record = self.record(case, observed);
-        if only_waits(case) && self.serves_several.is_none() {
+        if holds_connection(case) && self.serves_several.is_none() {
             self.serves_several = Some(record.ok);
         }
         if observed.iter().all(Observed::accepted) {
@@ -42,7 +44,7 @@ impl<F: FnMut(Event)> Suite<'_, F> {
         if self.is_slow() && !observed.is_empty() && observed.iter().all(Observed::answered) {
             return record;
         }
-        self.check_after(case, requests, record).await
+        self.check_after(case, requests, record, ended).await
     }
 
     /// Sends a good CDR after a case. If the handler does not accept that, the case is blamed, and runs again by itself
@@ -52,6 +54,7 @@ impl<F: FnMut(Event)> Suite<'_, F> {
         case: &'static Case,
         requests: &CaseRequests,
         mut record: CaseRecord,
+        ended: Instant,
     ) -> CaseRecord {
         let deliveries = self.quick.deliveries();
         let pauses = self.options.pauses;
@@ -60,8 +63,9 @@ impl<F: FnMut(Event)> Suite<'_, F> {
         } else {
             2
         };
-        sleep(pauses.settle_delay / part).await;
-        let first = self.send_good(requests, 1).await;
+        let good = self.good(requests, 1);
+        sleep_until(ended + pauses.settle_delay / part).await;
+        let first = self.quick.send(&good).await;
         if first.accepted() {
             self.unchecked.clear();
             self.remarks.note_latency(first.latency);
@@ -111,9 +115,9 @@ impl<F: FnMut(Event)> Suite<'_, F> {
         record
     }
 
-    async fn send_good(&self, requests: &CaseRequests, n: u64) -> Observed {
+    fn good(&self, requests: &CaseRequests, n: u64) -> Request {
         let method = self.accepted.first().unwrap_or(&CaseMethod::Post);
-        self.quick.send(&requests.liveness_check(n, *method)).await
+        requests.liveness_check(n, *method)
     }
 
     /// Runs a case again with other identifiers, and a good CDR behind it. If the case has ended the handler again, waits
@@ -122,7 +126,7 @@ impl<F: FnMut(Event)> Suite<'_, F> {
         let again = requests.clone().renewed();
         let observed = self.client_for(case).deliver(case, &again).await;
         sleep(self.options.pauses.settle_delay).await;
-        let is_back = self.send_good(&again, 0).await.accepted();
+        let is_back = self.quick.send(&self.good(&again, 0)).await.accepted();
         if !is_back {
             let _ = self.recovery(&again).await;
         }
@@ -145,7 +149,7 @@ impl<F: FnMut(Event)> Suite<'_, F> {
             }
             let until = began + self.options.pauses.recovery_timeout;
             sleep_until(until.min(Instant::now() + wait)).await;
-            let Ok(good) = timeout_at(until, self.send_good(requests, n)).await else {
+            let Ok(good) = timeout_at(until, self.quick.send(&self.good(requests, n))).await else {
                 break;
             };
             if good.accepted() {

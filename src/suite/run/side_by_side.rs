@@ -80,6 +80,7 @@ impl<F: FnMut(Event)> Suite<'_, F> {
         let running = cases.iter().zip(&sources);
         let running = running.map(|(case, source)| self.client_for(case).deliver(case, source));
         let observed = join_all(running).await;
+        let ended = Instant::now();
         let mut answered: Vec<_> = cases.iter().zip(sources).zip(observed).collect();
         // The case whose connection broke comes first: if the handler is down, that case is to blame.
         answered.sort_by_key(|(_, observed)| !observed.iter().any(broke_off));
@@ -89,7 +90,7 @@ impl<F: FnMut(Event)> Suite<'_, F> {
             } else if self.verdict(case, &observed).cause.is_some() {
                 self.ask(case, source.renewed()).await
             } else {
-                self.check(case, &source, &observed).await
+                self.check(case, &source, &observed, ended).await
             };
             self.report(record).await;
         }
@@ -101,9 +102,15 @@ fn broke_off(observed: &Observed) -> bool {
     observed.answer.is_err() && !observed.unreached()
 }
 
+/// Returns whether a case sends a good CDR while another connection is open, which shows if a handler serves several.
+pub(super) fn holds_connection(case: &Case) -> bool {
+    matches!(case.delivery, CaseDelivery::Raw(script) if script.holds_connection())
+}
+
 /// Returns whether a case takes time without work for the handler.
-pub(super) fn only_waits(case: &Case) -> bool {
-    matches!(case.delivery, CaseDelivery::Raw(script) if script.holds_connection() || script.takes_time())
+fn only_waits(case: &Case) -> bool {
+    holds_connection(case)
+        || matches!(case.delivery, CaseDelivery::Raw(script) if script.takes_time())
 }
 
 /// Returns whether a case sends its requests one after another.
