@@ -267,19 +267,25 @@ async fn prepare(given: &ListenOptions, show: &mut Show) -> Result<Prepared, Err
 }
 
 fn startup_notes(given: &ListenOptions, prepared: &Prepared, show: &mut Show) {
-    for expected in &prepared.options.expected.fields {
+    let options = &prepared.options;
+    for expected in &options.expected.fields {
         let field = &expected.field;
         if schema::documented(field).is_none() {
             show.warn(&format!("--expect {field}: {}", schema::unknown(field)));
         }
     }
-    if let Some(warning) = given.unreached_success() {
-        show.warn(&warning);
+    let (first, expected) = (options.faults.first, &options.expected);
+    let is_open =
+        options.until_stopped || !expected.settle.is_zero() || !expected.fields.is_empty();
+    if let Some(count) = expected.count.filter(|count| *count <= first && !is_open) {
+        show.warn(&format!(
+            "--fail-first {first}: --count {count} counts failed CDRs too, so listening stops \
+             before a CDR is accepted; a higher --count waits for one"
+        ));
     }
     if !prepared.address.ip().is_loopback() {
         show.warn("any machine that reaches this address can send requests");
     }
-    let options = &prepared.options;
     if let Some(forward) = &options.forward {
         show.remark_to_a_person(&format!("forwarding to {}", forward.destination));
     }

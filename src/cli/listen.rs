@@ -230,20 +230,6 @@ impl ListenOptions {
         }
     }
 
-    /// The warning that `--count` stops the listener while `--fail-first` still fails every request.
-    pub(crate) fn unreached_success(&self) -> Option<String> {
-        let (first, count) = (self.fail_first?, self.expected.count?);
-        let stops = self.command.is_empty() && self.expected.settle.is_zero();
-        let is_early = stops && self.expected.fields.is_empty() && count <= first;
-        is_early.then(|| {
-            let enough = first.saturating_add(1);
-            format!(
-                "--fail-first {first}: --count {count} counts failed CDRs too, so listening stops \
-                 before a CDR is accepted; --count {enough} waits for one"
-            )
-        })
-    }
-
     pub(crate) fn tunnel(&self) -> Option<Tunnel> {
         let command = || self.tunnel_cmd.clone().map(Tunnel::Command);
         self.tunnel.clone().or_else(command)

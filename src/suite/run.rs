@@ -42,7 +42,7 @@ pub async fn run(
     stop: impl Future<Output = Stop>,
     on_event: impl FnMut(Event),
 ) -> Result<SuiteSummary, Error> {
-    let cases = chosen(options)?;
+    let (cases, left_out) = chosen(options)?;
     let mut suite = Suite::new(options, destination, client_options, handler, on_event)?;
     let began = Instant::now();
     (suite.on_event)(Event::Started(Started {
@@ -71,6 +71,11 @@ pub async fn run(
         let text = "neither the URL nor a header has a secret, so anybody who finds the URL can post to it; --guard tests a secret";
         summary.remarks.push(Remark::of_run(text.to_owned()));
     }
+    if !options.only.is_empty() && !left_out.is_empty() {
+        let text = "not run, because a flag is missing that --list-cases names".to_owned();
+        let cases = left_out.iter().map(|case| case.name).collect();
+        summary.remarks.push(Remark { text, cases });
+    }
     summary.has_read_back = options.read_back.is_some();
     if let Some(baseline) = &options.baseline {
         baseline.apply(&mut summary);
@@ -92,27 +97,29 @@ fn has_no_secret(options: &SuiteOptions, destination: &Destination) -> bool {
     options.guards.is_empty() && !(in_path || in_header || in_cdr || in_url)
 }
 
-/// Selects the cases, without those that need a flag which is not given.
-fn chosen(options: &SuiteOptions) -> Result<Vec<&'static Case>, Error> {
+/// Selects the cases to run, and those that are left out because they need a flag which is not given.
+fn chosen(options: &SuiteOptions) -> Result<(Cases, Cases), Error> {
     let fuzz = fuzz::cases(options.fuzz, options.seed);
     let cases = select(&options.only, &options.skip, options.methods, &fuzz);
-    let mut cases = cases.map_err(Error::Usage)?;
-    let missing = cases.first().and_then(|case| case.missing_flag(options));
-    cases.retain(|case| case.missing_flag(options).is_none());
-    match missing {
-        Some(flag) if cases.is_empty() => Err(Error::Usage(format!(
+    let cases = cases.map_err(Error::Usage)?.into_iter();
+    let (run, left_out): (Cases, Cases) =
+        cases.partition(|case| case.missing_flag(options).is_none());
+    match left_out.first().and_then(|case| case.needed_flag()) {
+        Some(flag) if run.is_empty() => Err(Error::Usage(format!(
             "no case is left to run: these need {flag}"
         ))),
-        _ => Ok(cases),
+        _ => Ok((run, left_out)),
     }
 }
+
+type Cases = Vec<&'static Case>;
 
 /// Returns the requests of the selected cases with their names; `None` for a request of raw bytes.
 pub fn requests(
     options: &SuiteOptions,
     destination: &Destination,
 ) -> Result<Vec<(&'static str, Option<Request>)>, Error> {
-    let cases = chosen(options)?;
+    let (cases, _) = chosen(options)?;
     let of_case = |case: &'static Case| {
         let requests = CaseRequests::new(case, options, destination).requests(case);
         let is_raw = matches!(case.delivery, CaseDelivery::Raw(_));

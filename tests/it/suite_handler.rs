@@ -1,6 +1,6 @@
 //! `send --suite -- CMD`, and the choice of cases by `--only` and `--skip`.
 
-use super::program::program;
+use super::program::{listener, program};
 
 #[test]
 fn cases_are_chosen_by_grade_and_the_list_obeys_without_suite() {
@@ -77,6 +77,20 @@ fn the_list_names_the_flag_without_which_a_case_is_not_run() {
         .filter_map(|case| case["needs"].as_str())
         .collect();
     assert_eq!(needs, ["--read-back"]);
+}
+
+#[test]
+fn a_chosen_case_that_needs_a_flag_is_a_remark() {
+    let receiver = listener(&[]);
+    let only = ["--only", "post-is-accepted,guard-empty"];
+    let send = ["send", "--suite", "--url", &receiver.url];
+    let ended = program(send.iter().chain(&only)).run().expect(0);
+    let remark = "\n- not run, because a flag is missing that --list-cases names: guard-empty\n";
+    assert!(
+        ended.stdout.contains(remark) && ended.stdout.contains("\n✓ 1 case held · "),
+        "{}",
+        ended.stdout
+    );
 }
 
 #[cfg(unix)]
