@@ -2,7 +2,7 @@
 'use strict';
 const { setTimeout: sleep } = require('node:timers/promises');
 const express = require('express');
-const { PATH, Calls, Refused } = require('./calls.js');
+const { PATH, MAX_BODY, PATIENCE, Calls, Refused } = require('./calls.js');
 const good = require('./good_express.js');
 
 const options = { answerErrors: process.env.PAGE !== '1' };
@@ -102,6 +102,26 @@ const bugs = {
   'limit-forever-429': () => first((req, res, next) => {
     deliveries += 1;
     return deliveries > 200 ? res.set('Retry-After', '3600').status(429).send('Too many requests') : next();
+  }),
+
+  // The promise of the write is not awaited: Node exits behind the answer when it rejects.
+  'not-awaited-dies': () => before(async (record) => record.extra_params !== undefined && JSON.parse(record.extra_params)),
+
+  // A request must be there within 100 ms.
+  'impatient': () => {
+    Object.assign(PATIENCE, { headersTimeout: 100, requestTimeout: 100, connectionsCheckingInterval: 20 });
+    return createApp();
+  },
+
+  // body += piece: a character whose bytes come in two pieces is lost.
+  'body-in-pieces': () => first(async (req, res, next) => {
+    if (req.method === 'POST') {
+      let body = '';
+      for await (const piece of req) body += body.length <= MAX_BODY ? piece : '';
+      if (body.length > MAX_BODY) return res.sendStatus(413);
+      req.body = Buffer.from(body);
+    }
+    next();
   }),
 
   // A circuit breaker opens behind three exceptions, and nothing closes it.

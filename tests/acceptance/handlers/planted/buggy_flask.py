@@ -5,9 +5,10 @@ import json
 import os
 import re
 import sqlite3
+import tempfile
 import threading
 import time
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from urllib.parse import parse_qsl
 
 from flask import jsonify, redirect, request
@@ -348,6 +349,63 @@ def half_row_after_400():
     Calls.take_cdr = check_late
 
 
+def ids_swapped():
+    """Row(row["request_id"], row["call_id"], ...) for columns in the other order."""
+    keeping(lambda row: row.update(request_id=row.get("call_id"), call_id=row.get("request_id")))
+
+
+def local_time_marked_utc():
+    """strftime("...Z") of a local time: the call is five and a half hours late."""
+    def marked(row):
+        if isinstance(row.get("time"), int) and 0 <= row["time"] < 10**14:
+            local = datetime.fromtimestamp(row["time"] / 1000, timezone(timedelta(hours=5, minutes=30)))
+            row["time"] = local.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    keeping(marked)
+
+
+def object_as_text():
+    """`${extra_params}` in JavaScript, where it is an object."""
+    keeping(lambda row: row.update(extra_params="[object Object]") if isinstance(row.get("extra_params"), dict) else None)
+
+
+def by_position():
+    """zip(COLUMNS, record.values()): right until a field is absent, or the fields come in another order."""
+    columns = ("virtual_number", "call_id", "custom", "leg", "type", "appid", "to", "cmiuuid", "status", "user", "time", "direction",
+               "hangup_reason", "request_id", "extra_params")
+
+    def moved(row):
+        key, values = row["cmiuuid"], list(row.values())
+        row.clear()
+        row.update(zip(columns, values))
+        row["cmiuuid"] = key
+    keeping(moved)
+
+
+def only_the_last_id():
+    """A CDR is a duplicate if it has the id of the CDR before it."""
+    last, lock = [], threading.Lock()
+
+    def store(calls, key, row, well):
+        with lock:
+            if last[-1:] != [key]:
+                another_row(calls, key, row)
+            last[:] = [key]
+    storing(store)
+
+
+def keyed_by_body():
+    """A hash of the whole record recognises duplicates: a corrected CDR is a second row."""
+    Calls.key = lambda self, record: json.dumps(record, sort_keys=True)
+
+
+def resend_empties():
+    """UPDATE ... SET custom = NULL: the second delivery of a CDR is not parsed, and overwrites what was."""
+    def store(calls, key, row, well):
+        with calls.lock:
+            calls.rows[key] = {**row, "custom": None, "extra_params": None} if key in calls.rows else row
+    storing(store)
+
+
 # --- the code around the values
 
 def percent_format_500():
@@ -393,6 +451,25 @@ def shared_variable():
     Calls.take_cdr = shared
 
 
+def file_named_by_id_500():
+    """open(f"{cmiuuid}.json", "w"): an id that is a path names a folder that is not there."""
+    folder = tempfile.TemporaryDirectory()
+
+    def write(record):
+        with open(f"{folder.name}/{record['cmiuuid'][:100]}.json", "w", encoding="utf-8") as file:
+            json.dump(record, file)
+    before(write)
+
+
+def length_in_characters_400():
+    """The Content-Length is compared with the number of characters."""
+    def compared(well):
+        if request.content_length and request.content_length != len(request.get_data().decode("utf-8", "replace")):
+            return "the body is incomplete", 400
+        return well()
+    view(compared)
+
+
 # --- what no sender sees
 
 def tells_the_agent_twice():
@@ -414,7 +491,8 @@ BUGS = named(
     wants_event_id_400, basic_auth_401, address_403, page_expired_419, slash_308, get_health, ok_false, grows_slower,
     pool_of_five, database_locked, no_unique_key, forgets_after_a_moment, row_for_each_method, upsert_by_call_id,
     background_lost, escapes_html, half_row_after_400, percent_format_500, ascii_log_500, queue_full_503, regex_backtracks,
-    shared_variable, tells_the_agent_twice, report_of_the_wrong_day)
+    shared_variable, tells_the_agent_twice, report_of_the_wrong_day, ids_swapped, local_time_marked_utc, object_as_text, by_position,
+    only_the_last_id, keyed_by_body, resend_empties, file_named_by_id_500, length_in_characters_400)
 
 if __name__ == "__main__":
     BUGS[os.environ["BUG"]]()
