@@ -24,6 +24,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 pub use destination::Destination;
+pub(crate) use failure::CLOSED_EARLY;
 pub use proxied::unusable_variables;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

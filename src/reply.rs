@@ -8,7 +8,7 @@ use regex_lite::{Captures, Regex};
 use serde_json::Value;
 
 use crate::json;
-use crate::net::{Failure, FailureKind as Kind, Phase, Response, header};
+use crate::net::{CLOSED_EARLY, Failure, FailureKind as Kind, Phase, Response, header};
 use crate::untrusted::{beginning, clean, pattern};
 
 /// At most this many characters of a line are shown.
@@ -22,7 +22,10 @@ const MAX_ERRORS: usize = 3;
 
 /// Members of a JSON object that hold a message, by priority.
 #[rustfmt::skip]
-pub(super) const MESSAGES: [&str; 8] = ["exception", "detail", "details", "message", "msg", "error", "errors", "reason"];
+pub(super) const MESSAGES: [&str; 13] = [
+    "exception", "detail", "details", "ExceptionMessage", "errorMessage", "message", "msg", "error", "errors", "err",
+    "description", "reason", "title",
+];
 
 /// An exception's name and message, as Python, JavaScript, PHP, Ruby and Java write them.
 static EXCEPTION: LazyLock<Regex> = LazyLock::new(|| {
@@ -52,6 +55,8 @@ static BLOCK_TAG: LazyLock<Regex> = LazyLock::new(|| {
         r"(?i)</?(?:p|h[1-6]|div|pre|br|li|ul|tr|td|th|table|body|html|head|header|section|blockquote)\b[^>]*>",
     )
 });
+/// Preformatted text keeps its lines, so that the exception behind a stack trace is found.
+static PREFORMATTED: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?is)<pre\b.*?</pre>"));
 static CELL_END: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"(?i)</(?:t[dh]|dt)>\s*<(?:t[dh]|dd)\b[^>]*>"));
 static ROW_END: LazyLock<Regex> =
@@ -148,6 +153,8 @@ fn page_line(html: &str) -> Option<String> {
         )
     });
     let body = INVISIBLE.replace_all(html, "\n");
+    let body =
+        PREFORMATTED.replace_all(&body, |text: &Captures<'_>| text[0].replace('\n', "\u{c}"));
     let body = BLOCK_TAG.replace_all(&body, "\u{c}");
     let blocks = body.split('\u{c}').map(plain);
     let blocks: Vec<_> = blocks.filter(|block| !block.is_empty()).collect();
@@ -157,7 +164,10 @@ fn page_line(html: &str) -> Option<String> {
     let is_sentence = |block: &&String| {
         let is_whole = block.ends_with('.') || block.contains(": ");
         let is_fallback = block.ends_with("seeing this as a fallback.");
-        block.contains(' ') && is_whole && !is_fallback && Some(*block) != title.as_ref()
+        block.contains(' ')
+            && is_whole
+            && !is_fallback
+            && !title.as_ref().is_some_and(|title| title.contains(*block))
     };
     let mut lines = blocks.iter();
     let message = lines
@@ -249,10 +259,12 @@ const BY_STATUS: &[(&[u16], &str, &str)] = &[
     (&[400], "disallowedhost", HOST),
     (&[400], "allowed_hosts", HOST),
     (&[400], "invalid host", HOST),
+    (&[400], "no required ssl certificate", "the server requires a client certificate, which TeleCMI is not known to send: do not ask for one at the webhook"),
     (&[400], "plain http", TLS),
     (&[400], "http request to an https", TLS),
     (&[400, 409, 422], "", "the handler refused the payload: see its reply"),
     (&[401, 403], "", "the handler refuses the sender, as its reply says: give its secret with --app-id, --custom, -H or in the URL, or let such requests pass"),
+    (&[404, 502], "err_ngrok_", "ngrok answered, not the handler: check that the tunnel runs, and its port"),
     (&[404], "", "404: check the path; TeleCMI's own examples use /webhook/cdr"),
     (&[405, 501], "", "the handler does not accept POST at this path: check the path, and route POST to the handler"),
     (&[407], "", "407: a proxy requires a user name and a password: add them to the proxy's URL in the environment"),
@@ -263,7 +275,7 @@ const BY_STATUS: &[(&[u16], &str, &str)] = &[
     (&[415], "", "415: the handler does not accept this Content-Type"),
     (&[429], "", "429: the handler has a limit of requests: pace the run with --rate, such as --rate 50/m"),
     (&[500], "you called this url via post, but the url doesn", "the URL lacks its slash at the end: use the URL with the slash"),
-    (&[502, 504], "", "the proxy in front answered, not the handler: is the handler running, and fast enough?"),
+    (&[502, 504, 520, 521, 522, 523, 524, 530], "", "the proxy in front answered, not the handler: is the handler running, and fast enough?"),
 ];
 
 /// Returns advice on a response to `method`; `None` for a 2xx status and for statuses without a known reason.
@@ -297,8 +309,9 @@ pub fn advice_on_failure(failure: &Failure) -> Option<&'static str> {
         (Kind::Timeout, _) => "the handler took too long: let it answer before it does the work, or raise --timeout",
         (Kind::KeptConnectionClosed, _) => "the handler closed a reused connection, and may or may not have received the request: --retry sends it again",
         (Kind::Closed, Phase::Send | Phase::Wait) => "the handler closed the connection before its answer was complete: look for a crash in its log, or try https://",
-        (Kind::Closed, _) => "the handler closed the connection before its answer was complete: look for a crash in its log",
-        (Kind::NotHttp, _) => "the server does not use HTTP: check the port, or try https://",
+        (Kind::Closed, _) => CLOSED_EARLY,
+        (Kind::NotHttp, _) if has(&["the body"]) => "the handler broke off or mixed up its chunks: look for a crash in its log",
+        (Kind::NotHttp, _) => "the server does not use HTTP: check the port",
         (Kind::Redirect, _) if has(&["login", "signin", "sign_in", "/auth"]) => "the handler redirects to a login: take the webhook's route out of the login",
         (Kind::Redirect, _) if has(&["/ (not followed)"]) => "the handler redirects to its URL with a slash at the end: use that URL, TeleCMI is not known to follow redirects",
         (Kind::Redirect, _) => "TeleCMI is not known to follow redirects: register the final URL",

@@ -60,6 +60,9 @@ struct PostData {
     /// HAR 1.2 defines `encoding` for responses only; `net::export` writes `_encoding`.
     #[serde(alias = "_encoding")]
     encoding: Option<String>,
+    /// Playwright names a file beside the HAR that has the body.
+    #[serde(rename = "_file", alias = "_sha1")]
+    file: Option<String>,
 }
 
 pub(super) fn is_log(log: &str) -> bool {
@@ -150,6 +153,10 @@ pub(super) fn read_entry(text: &str, place: &str) -> Result<Part, String> {
 fn body(data: PostData) -> Result<Vec<u8>, String> {
     let text = data.text.unwrap_or_default();
     let params = data.params.unwrap_or_default();
+    if let Some(file) = data.file.filter(|_| text.is_empty()) {
+        let what = format!("the body is in the file {file:?}");
+        return Err(format!("{what}: export the request again with its content"));
+    }
     let mime_type = data.mime_type.unwrap_or_default().to_ascii_lowercase();
     match data.encoding.as_deref() {
         Some("base64") => {

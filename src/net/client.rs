@@ -236,6 +236,7 @@ fn on_kept(failure: Failure) -> Failure {
     Failure {
         kind: FailureKind::KeptConnectionClosed,
         text: format!("{} (on a reused connection)", failure.text),
+        hint: None,
         ..failure
     }
 }

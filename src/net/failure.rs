@@ -15,6 +15,9 @@ use crate::untrusted::{beginning, clean};
 
 const TOO_MANY_FILES: &str = "this machine lets the program open too few files: lower --concurrency, or raise the limit with ulimit -n 4096";
 
+pub(crate) const CLOSED_EARLY: &str =
+    "the handler closed the connection before its answer was complete: look for a crash in its log";
+
 type Cause<'a> = &'a (dyn Error + 'static);
 
 /// Explains an error of a request to `destination`, by the outermost known error of the error chain. If the chain has
@@ -42,7 +45,10 @@ pub(super) fn explain_at(
         }
     };
     let causes = || std::iter::successors(Some(error), |error| next_cause(*error));
-    if let Some(failure) = causes().find_map(known) {
+    if let Some(mut failure) = causes().find_map(known) {
+        if destination.is_tls() && failure.kind == Kind::Closed && failure.phase != Phase::Tls {
+            failure.hint = Some(CLOSED_EARLY);
+        }
         return failure;
     }
     let (kind, step) = match phase {
@@ -182,7 +188,8 @@ fn tls_failure(error: &rustls::Error, destination: &Destination) -> (String, &'s
             format!("{place} requires a client certificate"),
             "TeleCMI is not known to send a client certificate: do not ask for one at the webhook",
         ),
-        Tls::AlertReceived(Alert::ProtocolVersion) | Tls::PeerIncompatible(_) => (
+        Tls::AlertReceived(Alert::ProtocolVersion | Alert::InsufficientSecurity)
+        | Tls::PeerIncompatible(_) => (
             format!("{place} has no TLS version or cipher in common with this program"),
             "let the server speak TLS 1.2 or 1.3",
         ),
@@ -194,7 +201,10 @@ fn tls_failure(error: &rustls::Error, destination: &Destination) -> (String, &'s
             format!("{place} has no certificate for {host}"),
             "call the server by a name that it knows, or add this name to the server",
         ),
-        Tls::AlertReceived(alert) => (format!("{place} refused the TLS handshake ({alert:?})"), ""),
+        Tls::AlertReceived(alert) => (
+            format!("{place} refused the TLS handshake ({alert:?})"),
+            "the server's log says why: it may have no certificate for this name",
+        ),
         other => (
             format!("TLS with {place} failed: {}", quoted(&other.to_string())),
             "",
@@ -220,13 +230,16 @@ fn distrust(error: &CertificateError) -> (String, &'static str) {
             "issue the certificate with a name: openssl req -addext subjectAltName=DNS:HOST",
         ),
         Cause::NotValidForNameContext { presented, .. } => {
-            // Each presented name in rustls's error has the form `DnsName("cdr.test")`.
-            let name = |text: &String| text.split('"').nth(1).unwrap_or(text).to_owned();
-            let names: Vec<String> = presented.iter().map(name).collect();
-            let names = quoted(&names.join(", "));
+            // Each presented name in rustls's error has the form `DnsName("cdr.test")` or `IpAddress(127.0.0.1)`.
+            let names = presented.join(", ").replace("DnsName(", "");
+            let names = quoted(&names.replace("IpAddress(", "").replace(['"', ')'], ""));
             let hint = "call the server by a name in its certificate, or issue one for this name";
             return (format!("wrong host, the certificate is for {names}"), hint);
         }
+        Cause::BadSignature => (
+            "its signature or key is not accepted",
+            "issue the certificate with a key of RSA 2048 or P-256; -k accepts it for now",
+        ),
         Cause::Revoked => ("revoked", "issue a new certificate"),
         other if format!("{other:?}").contains("UnsupportedCertVersion") => (
             "version 1, the certificate names no host",

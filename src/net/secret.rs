@@ -16,11 +16,12 @@ pub const MASK: &str = "***";
 /// Words that make a parameter or header name secret if they are a part of the name, as in `x-api-key` or
 /// `accessToken`.
 const SECRET_WORDS: &str = "apikey assertion auth authorization bearer cookie cred credential csrf \
-    hash hmac jwt key mfa nonce otp pass passphrase passwd password pin psw pwd salt secret session \
-    sid sig signature ticket tok token xsrf";
+    hash hmac jwt key mfa nonce oauth otp pass passcode passphrase passwd password pin psk psw pwd \
+    salt saml secret sess session sid sig sign signature sso ticket tok token totp verifier xsrf";
 
 /// Words that make a parameter or header name secret at its end even without a separator, as in `accesstoken`.
-const SECRET_ENDINGS: &str = "apikey passwd password secret sessid sessionid signature token";
+const SECRET_ENDINGS: &str = "accesscode access_code accesskey apikey appkey authcode authkey \
+    passkey passwd password privatekey secret secretkey sessid sessionid signature token userpass";
 
 /// Parameter and header names that contain a secret word but whose values are not secret.
 const HARMLESS_NAMES: &str = "idempotency-key sec-websocket-key";
@@ -261,6 +262,24 @@ mod tests {
             "X-Hub-Signature-256",
             "x-auth-token",
             "X-Credentials",
+            "access_code",
+            "authCode",
+            "AccessKey",
+            "app-key",
+            "authkey",
+            "privatekey",
+            "secretkey",
+            "passkey",
+            "passcode",
+            "userpass",
+            "oauth_verifier",
+            "code_verifier",
+            "SAMLResponse",
+            "sess_id",
+            "sign",
+            "sso",
+            "totp",
+            "wpa_psk",
         ] {
             assert!(is_secret_name(name), "{name}");
         }
@@ -271,6 +290,12 @@ mod tests {
             "User-Agent",
             "Author",
             "X-Status-Code",
+            "zip_code",
+            "Content-Digest",
+            "assigned",
+            "design",
+            "turkey",
+            "assess",
         ] {
             assert!(!is_secret_name(name), "{name}");
         }

@@ -56,15 +56,54 @@ pub(super) fn is_temporary(result: &Result<Response, Failure>) -> bool {
 pub(super) fn retry_after(result: &Result<Response, Failure>, now: Timestamp) -> Option<Duration> {
     let response = result.as_ref().ok()?;
     let value = net::header(&response.headers, "retry-after")?;
-    let value = value.trim();
+    let value = value.trim().trim_matches('"');
     if value.starts_with(|c: char| c.is_ascii_digit()) {
-        let seconds = value.parse().ok()?;
+        let seconds = value.split([',', ';']).next()?.trim().parse().ok()?;
         return Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
     }
-    let until = httpdate::parse_http_date(value).ok()?;
-    let date = net::header(&response.headers, "date");
-    let date = date.and_then(|date| httpdate::parse_http_date(date.trim()).ok());
+    // Dates of mail end in an offset, dates of HTTP in `GMT`.
+    let parsed = |date: &str| httpdate::parse_http_date(&date.replace("+0000", "GMT")).ok();
+    let until = parsed(value)?;
+    let date = net::header(&response.headers, "date").and_then(|date| parsed(&date));
     let since_epoch = Duration::from_millis(u64::try_from(now.epoch_ms()).unwrap_or(0));
     let from = date.unwrap_or(SystemTime::UNIX_EPOCH + since_epoch);
     Some(until.duration_since(from).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::Header;
+
+    #[test]
+    fn the_wait_is_read_in_each_form_that_servers_write() {
+        for (value, seconds) in [
+            ("7", Some(7.0)),
+            (" 07 ", Some(7.0)),
+            ("1.5", Some(1.5)),
+            ("\"7\"", Some(7.0)),
+            ("7, 9", Some(7.0)),
+            ("7; comment=busy", Some(7.0)),
+            ("Mon, 30 Nov 2026 09:00:07 GMT", Some(7.0)),
+            ("Mon, 30 Nov 2026 09:00:07 +0000", Some(7.0)),
+            ("Monday, 30-Nov-26 09:00:07 GMT", Some(7.0)),
+            ("Mon Nov 30 09:00:07 2026", Some(7.0)),
+            ("Mon, 30 Nov 2026 08:00:00 GMT", Some(0.0)),
+            ("-5", None),
+            ("7s", None),
+            ("inf", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            let headers = vec![
+                Header::new("Date", "Mon, 30 Nov 2026 09:00:00 GMT"),
+                Header::new("Retry-After", value),
+            ];
+            let wait = retry_after(
+                &Ok(Response::new(503, headers, "")),
+                Timestamp::from_epoch_ms(0).unwrap(),
+            );
+            assert_eq!(wait.map(|wait| wait.as_secs_f64()), seconds, "{value}");
+        }
+    }
 }

@@ -88,7 +88,7 @@ fn what_answers_is_not_http() {
     ✗ #1 POST agent-no-answer a missed  the answer is not HTTP · T
     --- stderr
     sending 1 delivery to http://127.0.0.1:PORT/webhook/cdr · seed 7
-    hint: the server does not use HTTP: check the port, or try https://
+    hint: the server does not use HTTP: check the port
     repeat: telecmi-cdr send --url http://127.0.0.1:PORT/webhook/cdr --seed 7 --at 2026-11-22T09:00:00.000Z
     ");
 }

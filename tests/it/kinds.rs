@@ -15,10 +15,25 @@ fn answers_are_read_as_their_headers_say() {
     let aspnet = "<h1>An unhandled exception occurred while processing the request.</h1>\
         <div class=\"titleerror\">KeyNotFoundException: The given key &#x27;x&#x27; was not present</div>";
     let page = |html: &str| answer("500 E", "Content-Type: text/html\r\n", html).into_bytes();
+    let aiohttp = format!(
+        "<title>500 Internal Server Error</title><h2>Traceback:</h2><pre>Traceback (most recent call last):\n{}KeyError: \
+        &#39;leg&#39;\n</pre>",
+        "  File &#34;/srv/app.py&#34;, line 9, in post\n".repeat(9)
+    );
+    let tomcat = "<title>HTTP Status 500</title><p><b>Type</b> Exception Report</p><pre>java.lang.NullPointerException: \
+        leg is null\n\tcdr.Webhook.doPost(Webhook.java:9)\n</pre>";
+    let symfony = "<title>Warning: Undefined array key &quot;leg&quot; (500)</title><h1>Warning: Undefined array key \
+        &quot;leg&quot;</h1>";
     for (bytes, said) in [
         (latin, "200 OK · T · Zurück"),
         (brotli, "3 bytes, compressed (br), not shown"),
         (transferred, "3 bytes, compressed (br), not shown"),
+        (page(&aiohttp), "    a page: KeyError: 'leg'\n"),
+        (page(tomcat), "Exception: leg is null\n"),
+        (
+            page(symfony),
+            "    a page: Warning: Undefined array key \"leg\" (500)\n",
+        ),
         (page(rails), "KeyError: key not found: \"nope\""),
         (
             page(aspnet),
@@ -76,6 +91,51 @@ fn answers_are_read_as_their_headers_say() {
             ended.whole()
         );
         assert_eq!(is_good, said.starts_with("200"), "{said}");
+    }
+}
+
+#[test]
+fn a_server_between_the_handler_and_the_sender_is_named() {
+    for (status, page, advice) in [
+        (
+            "400 Bad Request",
+            "<title>400 No required SSL certificate was sent</title>",
+            "the server requires a client certificate",
+        ),
+        (
+            "404 Not Found",
+            "<p>The endpoint is offline. (ERR_NGROK_3200)</p>",
+            "ngrok answered, not the handler: check that the tunnel runs",
+        ),
+        ("530 E", "error code: 1033", "the proxy in front answered"),
+        ("522 E", "", "the proxy in front answered"),
+    ] {
+        let url = stub(answer(status, "", page));
+        let said = program(["send", "--url", &url]).run().expect(1).stderr;
+        assert!(said.contains(&format!("hint: {advice}")), "{said}");
+    }
+    let broken = stub("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\ngot\r\nzz\r\n");
+    let said = program(["send", "--url", &broken]).run().expect(1).stderr;
+    assert!(said.contains("hint: the handler broke off"), "{said}");
+}
+
+#[test]
+fn the_message_of_a_long_reply_is_shown_by_each_name_that_servers_give() {
+    let trace = "x".repeat(900);
+    for reply in [
+        format!(r#"{{"stackTrace":["{trace}"],"errorMessage":"no leg"}}"#),
+        format!(r#"{{"StackTrace":"{trace}","ExceptionMessage":"no leg"}}"#),
+        format!(r#"{{"trace":"{trace}","err":"no leg"}}"#),
+        format!(r#"{{"trace":"{trace}","title":"no leg"}}"#),
+        format!(r#"{{"error":{{"trace":"{trace}","description":"no leg"}}}}"#),
+    ] {
+        let url = stub(answer(
+            "500 E",
+            "Content-Type: application/json\r\n",
+            &reply,
+        ));
+        let shown = program(["send", "--url", &url]).run().expect(1).stdout;
+        assert!(shown.contains("no leg"), "{shown}");
     }
 }
 
@@ -275,6 +335,12 @@ fn files_of_other_kinds_are_sent_with_a_warning_or_refused() {
             "its body is not valid base64",
         ),
         (har(r#""url":"ws://h/x""#), 0, "no HTTP request"),
+        (
+            har(r#""url":"http://h/x","bodySize":-1,"postData":{"mimeType":"","params":[],"text":"","_sha1":"7.json"}"#),
+            0,
+            "the body is in the file \"7.json\": export the request again",
+        ),
+        (har(r#""url":"http://h/x","postData":{"text":"{}","_file":"7.json"}"#), 1, ""),
         (
             r#"{"leg":"a"}}"#.into(),
             1,

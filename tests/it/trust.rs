@@ -57,27 +57,32 @@ fn certificate(names: &[&str], year: i32, is_self_signed: bool) -> Shown {
     }
 }
 
-/// Serves `got it` by TLS on a free port.
-fn serve(shown: &Shown, change: impl FnOnce(&mut ServerConfig)) -> String {
+const GOT_IT: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\ngot it";
+
+fn config(shown: &Shown) -> ServerConfig {
     let key = PrivateKeyDer::try_from(shown.key.serialize_der()).expect("a key");
-    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("versions")
         .with_no_client_auth()
         .with_single_cert(vec![shown.certificate.clone()], key)
-        .expect("a configuration");
-    change(&mut config);
-    serve_with(config)
+        .expect("a configuration")
 }
 
-fn serve_with(config: ServerConfig) -> String {
+/// Serves `got it` by TLS on a free port.
+fn serve(shown: &Shown, change: impl FnOnce(&mut ServerConfig)) -> String {
+    let mut config = config(shown);
+    change(&mut config);
+    serve_with(config, GOT_IT)
+}
+
+fn serve_with(config: ServerConfig, answer: &'static [u8]) -> String {
     let config = Arc::new(config);
     served(move |mut stream| {
         let mut connection = ServerConnection::new(Arc::clone(&config)).expect("a connection");
         let mut tls = Stream::new(&mut connection, &mut stream);
         let _ = tls.read(&mut [0; 4096]);
-        let _ = tls
-            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\ngot it");
+        let _ = tls.write_all(answer);
         let _ = tls.flush();
     })
 }
@@ -150,7 +155,7 @@ fn each_failure_of_tls_has_its_own_cause_and_advice() {
             .with_client_cert_verifier(verifier)
             .with_single_cert(vec![good.certificate.clone()], key)
             .expect("a configuration");
-        serve_with(config)
+        serve_with(config, GOT_IT)
     };
     // The alert `protocol_version` (RFC 8446, section 6), as a server that is older than TLS 1.2 sends it.
     let old = served(|mut stream| {
@@ -220,6 +225,25 @@ fn each_failure_of_tls_has_its_own_cause_and_advice() {
         ])
         .run()
         .expect(0);
+    }
+}
+
+#[test]
+fn what_goes_wrong_behind_tls_is_not_blamed_on_its_absence() {
+    let shown = certificate(&["localhost"], 2999, true);
+    for (answer, advice) in [
+        (
+            &b""[..],
+            "before its answer was complete: look for a crash in its log\n",
+        ),
+        (
+            b"SSH-2.0-x\r\n",
+            "hint: the server does not use HTTP: check the port\n",
+        ),
+    ] {
+        let url = serve_with(config(&shown), answer);
+        let said = failure(&url, &["-k"]);
+        assert!(said.ends_with(advice), "{said}");
     }
 }
 

@@ -15,6 +15,8 @@ use crate::untrusted::pattern;
 
 /// E.164 allows at most 15 digits in a telephone number.
 const LONGEST_NUMBER: usize = 15;
+/// The plus sign as HTML and XML write it.
+const PLUS_ENTITIES: [&str; 4] = ["&#43;", "&#x2b;", "&#x2B;", "&plus;"];
 const SHORTEST_AFTER_PLUS: usize = 7;
 const LONGEST_NAME: usize = 100;
 /// The head of a part of multipart is searched for its name up to this many characters before its end.
@@ -104,7 +106,8 @@ impl Known {
         is_app: impl Fn(&str, usize) -> bool,
     ) -> Option<(String, usize)> {
         let before = decoded.text[..start].trim_end_matches([' ', '(']);
-        let has_plus = before.ends_with(['+', char::from(PLUS_OR_SPACE)]);
+        let has_plus = before.ends_with(['+', char::from(PLUS_OR_SPACE)])
+            || PLUS_ENTITIES.iter().any(|plus| before.ends_with(plus));
         let mut pieces = pieces(decoded, start);
         let alone = pieces[0].0.len().max(SHORTEST_ALONE - 1);
         let is_known = |(digits, ..): &Piece| {

@@ -340,6 +340,10 @@ fn a_number_is_found_in_any_digits_and_spacing() {
         );
     }
     assert_eq!(said("x919876543x"), "x910000000001x");
+    for plus in ["&#43;", "&#x2B;", "&plus;"] {
+        let written = format!("{plus}91 98765-43210");
+        assert_eq!(said(&written), format!("{plus}910000000001"));
+    }
     let mut redactor = Redactor::default();
     body(&mut redactor, r#"{"to":919876543210}"#);
     let later = r#"{"note":"91:98765:43210 91_98765_43210 919,876,543,210"}"#;
@@ -412,6 +416,10 @@ fn values_with_secret_names_are_masked_in_bodies() {
             "token=***&leg=a&data[sig]=***",
         ),
         ("<token>x</token>", "<token>***</token>"),
+        (
+            "<user pin='x' api-key=\"y z\" id=\"7\"/>",
+            "<user pin='***' api-key=\"***\" id=\"7\"/>",
+        ),
         (
             "--b\r\nContent-Disposition: form-data; name=\"token\"\r\n\r\nx\r\n--b--",
             "--b\r\nContent-Disposition: form-data; name=\"token\"\r\n\r\n***\r\n--b--",

@@ -5,15 +5,16 @@ use std::net::SocketAddr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
-use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{CertificateError, ServerConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
 use crate::net::certificates;
+use crate::net::failure::explain;
 
 /// A certificate authority in no system's trust store.
 pub(in crate::net) struct Authority {
@@ -262,5 +263,43 @@ fn a_file_without_certificates_is_refused() {
         "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n",
     ] {
         assert!(certificates(pem).is_err(), "{pem:?}");
+    }
+}
+
+#[test]
+fn an_error_of_tls_has_its_own_cause_and_advice() {
+    use rustls::AlertDescription as Alert;
+    let other_name = CertificateError::NotValidForNameContext {
+        expected: "h.test".try_into().unwrap(),
+        presented: vec![
+            "DnsName(\"cdr.test\")".into(),
+            "IpAddress(127.0.0.1)".into(),
+        ],
+    };
+    for (error, text, advice) in [
+        (
+            rustls::Error::from(other_name),
+            "certificate of h.test: wrong host, the certificate is for cdr.test, 127.0.0.1",
+            "call the server by a name in its certificate, or issue one for this name",
+        ),
+        (
+            CertificateError::BadSignature.into(),
+            "certificate of h.test: its signature or key is not accepted",
+            "issue the certificate with a key of RSA 2048 or P-256; -k accepts it for now",
+        ),
+        (
+            rustls::Error::AlertReceived(Alert::InsufficientSecurity),
+            "h.test:443 has no TLS version or cipher in common with this program",
+            "let the server speak TLS 1.2 or 1.3",
+        ),
+        (
+            rustls::Error::AlertReceived(Alert::InternalError),
+            "h.test:443 refused the TLS handshake (InternalError)",
+            "the server's log says why: it may have no certificate for this name",
+        ),
+    ] {
+        let destination = Destination::parse("https://h.test/").unwrap();
+        let failure = explain(&error, Phase::Tls, &destination);
+        assert_eq!((&*failure.text, failure.hint), (text, Some(advice)));
     }
 }
