@@ -22,8 +22,10 @@ const TOKEN: &str = "x-inspector-token";
 const HOSTS: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 
 /// Only proxies and tunnels add headers with these name prefixes.
-const FORWARDED: &str = "cdn-loop cf- fastly- fly- forwarded ngrok- tailscale- true-client-ip via x-amzn- x-azure- \
-    x-client-ip x-cluster-client-ip x-envoy- x-forwarded- x-original-host x-real-ip";
+const FORWARDED: &str = "akamai- cdn-loop cf- client-ip cloudfront- do-connecting-ip fastly- fly- forwarded incap- \
+    ngrok- proxy-client-ip remote-addr surrogate- tailscale- true-client-ip via wl-proxy- x-akamai- x-amzn- \
+    x-appengine- x-arr- x-azure- x-client-ip x-cloud-trace- x-cluster-client-ip x-envoy- x-forwarded- \
+    x-ms-forwarded- x-nf- x-original- x-proxyuser- x-real-ip x-remote- x-rewrite-url x-sucuri- x-varnish x-vercel-";
 
 #[derive(Clone)]
 pub struct Token(String);
