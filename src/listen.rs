@@ -188,13 +188,13 @@ impl Pipeline {
 // `listen`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, clap::Args)]
 pub struct ExpectedCdrs {
-    /// Stop after this many CDRs, failed ones too
+    /// Stop after this many CDRs, failed ones too; with -- CMD, require exactly this many
     #[arg(short = 'n', long, value_name = "N", value_parser = parse::count)]
     pub count: Option<u64>,
-    /// Count only CDRs in which a field has this value: leg=a; repeatable
+    /// Count only CDRs in which a field has this value: leg=a; repeatable: all must match
     #[arg(id = "expect", long = "expect", value_name = "FIELD=VALUE")]
     pub fields: Vec<ExpectedField>,
-    /// Keep listening this long at the end; a CDR beyond --count fails the run
+    /// Keep listening this long, such as 1s, at the end; a CDR beyond --count fails the run
     #[arg(long, value_name = "D", default_value = "0", hide_default_value = true, value_parser = parse::duration)]
     pub settle: Duration,
 }

@@ -70,7 +70,7 @@ Exit codes:
 pub const LISTEN: Page = Page {
     examples: "
 telecmi-cdr listen
-    show every request on port 8237
+    show every request on port 8237, whatever its path
 telecmi-cdr listen --inspect
     show requests in a browser, too
 telecmi-cdr listen --tunnel cloudflared
@@ -88,7 +88,7 @@ telecmi-cdr listen --fail-first 2 --report retries.txt
     end: "\
 Exit codes:
   0    the run ended as expected
-  1    a check failed
+  1    a check failed: --strict, --count, --expect, --save
   2    usage error, or the run could not start
   124  --timeout passed before --count was reached
   130  interrupted before --count; 143 by SIGTERM
@@ -97,7 +97,9 @@ Exit codes:
 
 pub const ENVIRONMENT: &str = "\
 Each flag can also be set by an environment variable, such
-as TELECMI_CDR_PORT for --port. A flag overrides it.";
+as TELECMI_CDR_PORT for --port. A flag overrides it.
+HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY and NO_COLOR
+are obeyed, too.";
 
 const HEADING: Style = Style::new().bold().underline();
 const LITERAL: Style = Style::new().bold();

@@ -75,10 +75,10 @@ pub struct ListenOptions {
     #[arg(long, help_heading = TUNNEL)]
     trust_proxy: bool,
 
-    /// Status of the answers to valid requests
+    /// Status of the answers to valid requests, unless --forward-to answers; bodies that cannot be read get 400
     #[arg(long, default_value = "200", value_parser = parse::status, help_heading = ANSWER)]
     status: u16,
-    /// Body of the answers to valid requests
+    /// Body of the answers to valid requests, as text/plain unless --header sets a Content-Type
     #[arg(long, value_name = "TEXT", default_value = "got it", help_heading = ANSWER)]
     body: String,
     /// Header to add to the answers, 'Name: value'; repeatable
@@ -116,14 +116,15 @@ pub struct ListenOptions {
     /// Write the URL to this file once the port is open
     #[arg(long, value_name = "FILE", help_heading = SCRIPTS)]
     pub ready_file: Option<PathBuf>,
-    /// Exit with 0 if the listener at URL answers, else 1
+    /// Ask the listener at URL instead of listening; exit with 0 if it answers with 2xx, else 1
     #[arg(long, value_name = "URL", help_heading = SCRIPTS)]
     healthcheck: Option<String>,
-    /// Command to run, after --; gets TELECMI_CDR_URL, and listening stops when it ends
+    /// Command to run, after --; gets TELECMI_CDR_URL, which is also the --url of telecmi-cdr send; listening stops when it
+    /// ends
     #[arg(last = true, value_name = "CMD", help_heading = SCRIPTS)]
     pub command: Vec<OsString>,
 
-    /// Maximum size of a request body; larger bodies are answered with 413
+    /// Maximum size of a request body, such as 64KiB; larger bodies are answered with 413
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = parse::size, help_heading = LIMITS)]
     max_body: u64,
     /// Maximum time for receiving the head of a request

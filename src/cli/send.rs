@@ -75,7 +75,7 @@ pub struct SendOptions {
     /// Send to a built-in receiver and show both sides
     #[arg(long, help_heading = TARGET)]
     demo: bool,
-    /// HTTP method: post, get, or both (each CDR by POST, then by GET)
+    /// Send by post, get, or both (POST, then GET), which is the default of --suite and --demo
     #[arg(short = 'X', long, value_name = "METHOD", default_value = "post", ignore_case = true, help_heading = TARGET)]
     pub method: Methods,
     /// Objects in a GET query: flat (as JSON text) or brackets (as Node's qs writes them)
@@ -100,7 +100,7 @@ pub struct SendOptions {
     #[arg(long, help_heading = TARGET)]
     pub keep_alive: bool,
 
-    /// Run test cases against the handler and report what failed
+    /// Run test cases against the handler, report failures
     #[arg(long, help_heading = SUITE, conflicts_with_all = ["demo", "file", "scenario", "click2call", "shape", "call_id", "set",
           "set_json", "unset", "get_encoding", "count", "duration", "concurrency", "speed", "duplicate", "race", "shuffle",
           "late", "drop", "retry", "retry_schedule", "keep_alive", "expect_status", "expect_body", "compare"])]
@@ -116,20 +116,21 @@ pub struct SendOptions {
     /// {port} are filled in
     #[arg(long, value_name = "URL", requires = "suite", conflicts_with = "read_back_cmd", help_heading = SUITE)]
     pub read_back: Option<String>,
-    /// Ask a program instead, run without a shell; CDR_CMIUUID and so on are in its environment, too
+    /// Ask a program instead, run without a shell; the same values are filled in, and are in its environment as
+    /// CDR_CMIUUID and so on
     #[arg(long, value_name = "CMD", requires = "suite", help_heading = SUITE)]
     pub read_back_cmd: Option<String>,
-    /// Time to ask again, since a handler may store after its reply
+    /// How long to ask again, since a handler may store after its reply
     #[arg(long, value_name = "D", default_value = "2s", value_parser = parse::duration, help_heading = SUITE)]
     pub read_back_within: Duration,
     /// Where the handler's secret is, to send it wrong, empty and not at all: query:NAME, path, custom, appid,
-    /// header:NAME; repeatable
+    /// header:NAME; repeatable. The right secret is that of --url, --custom, --app-id or --header
     #[arg(long, value_name = "WHERE", requires = "suite", help_heading = SUITE)]
     pub guard: Vec<Guard>,
-    /// Add N test cases with one field changed at random
+    /// Add N test cases with one field changed at random; the same --seed makes the same cases
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = parse::whole::<u64, 0, 10_000>, requires = "suite", help_heading = SUITE)]
     pub fuzz: u64,
-    /// Earlier report of --format ndjson: only failures that it lacks fail the run
+    /// Earlier report, written with --format ndjson --output FILE: only failures that it lacks fail the run
     #[arg(long, value_name = "FILE", requires = "suite", help_heading = SUITE)]
     pub baseline: Option<PathBuf>,
     /// Write the result as JUnit XML to this file
@@ -142,16 +143,17 @@ pub struct SendOptions {
     #[arg(last = true, value_name = "CMD", requires = "suite", help_heading = SUITE)]
     pub handler: Vec<OsString>,
 
-    /// Scenarios of calls; repeatable, or a,b,c
+    /// Scenario, or group (all, click2call, softphone, mix); repeatable, or a,b,c [default: agent-no-answer]
     #[arg(short, long, value_name = "NAME", value_delimiter = ',', value_parser = scenario_names(), help_heading = CONTENT, conflicts_with = "file")]
     scenario: Vec<String>,
-    /// Send the click2call scenarios, as --scenario click2call does
+    /// Send each click2call scenario, as --scenario click2call does
     #[arg(long, help_heading = CONTENT, conflicts_with_all = ["scenario", "file"])]
     click2call: bool,
-    /// List the scenarios with their CDRs
+    /// List the scenarios with their CDRs, and send nothing
     #[arg(long, help_heading = CONTENT)]
     pub list_scenarios: bool,
-    /// Send a file (- is standard input): CDRs as JSON, or the exact requests of a capture or HAR
+    /// Send a file (- is standard input): CDRs as JSON, or the exact requests of a capture or HAR, at their own path if
+    /// --url has none
     #[arg(short, long, value_name = "PATH", help_heading = CONTENT)]
     pub file: Option<PathBuf>,
     #[command(flatten, next_help_heading = CONTENT)]
@@ -166,7 +168,7 @@ pub struct SendOptions {
     /// or customer and inferred otherwise
     #[arg(long, help_heading = CONTENT, conflicts_with_all = ["file", "suite"])]
     pub with_events: bool,
-    /// Set a field; the value gets the field's documented type; repeatable
+    /// Set a field, typed as documented; repeatable
     #[arg(long, value_name = "FIELD=VALUE", value_parser = Edit::set, help_heading = CONTENT)]
     set: Vec<Edit>,
     /// Set a field to any JSON value; repeatable
@@ -178,7 +180,7 @@ pub struct SendOptions {
     /// Seed of generated values; the same seed and --at make the same bytes
     #[arg(long, value_name = "N", default_value_t = Seed::fresh(), hide_default_value = true, value_parser = parse::seed, help_heading = CONTENT)]
     pub seed: Seed,
-    /// Time when the calls start: RFC 3339 or epoch milliseconds
+    /// Time when the calls start: RFC 3339 or epoch milliseconds [default: within the last minute]
     #[arg(long, value_name = "TIME", help_heading = CONTENT)]
     pub at: Option<Timestamp>,
 
@@ -205,7 +207,7 @@ pub struct SendOptions {
     /// Mask passwords and tokens of URLs and headers in the printed requests and in the repeat: line
     #[arg(long, help_heading = OUTPUT)]
     pub mask: bool,
-    /// Write the output to a file instead of standard output
+    /// Write the output to a file, which is overwritten, instead of standard output
     #[arg(short, long, value_name = "FILE", help_heading = OUTPUT)]
     pub output: Option<PathBuf>,
 

@@ -65,17 +65,17 @@ impl fmt::Display for Statuses {
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, clap::Args)]
 pub struct Expectation {
-    /// Statuses that count as success: 2xx, 200,204, 200-299
+    /// Statuses that count as success, such as 2xx or 200,204 or 200-299
     #[arg(id = "expect_status", long = "expect-status")]
     #[arg(value_name = "LIST", default_value = "2xx")]
     pub statuses: Statuses,
     /// Text that the body of each answer must contain
     #[arg(id = "expect_body", long = "expect-body", value_name = "TEXT")]
     pub body: Option<String>,
-    /// Maximum time for an answer; a slower answer fails the delivery
+    /// Maximum time for an answer, such as 2s; a slower answer fails the delivery
     #[arg(long, value_name = "D", value_parser = parse::some_time)]
     pub max_latency: Option<Duration>,
-    /// With --method both: fail if the answers to POST and GET differ
+    /// With --method both: fail if the answers to POST and GET differ in status or body
     #[arg(long, conflicts_with_all = ["shuffle", "late"])]
     pub compare: bool,
 }

@@ -46,16 +46,16 @@ impl Job {
 
 #[derive(Debug, Clone, Copy, PartialEq, clap::Args)]
 pub struct ScheduleOptions {
-    /// Number of calls of each scenario
+    /// Number of calls of each scenario, or of times that a file is sent [default: 1]
     #[arg(short = 'n', long, value_name = "N", value_parser = parse::count)]
     pub count: Option<u64>,
-    /// Repeat the scenarios or the file for this long
+    /// Repeat the scenarios or the file for this long, such as 30s or 5m
     #[arg(long, value_name = "D", value_parser = parse::some_time)]
     pub duration: Option<Duration>,
-    /// Deliveries per second or minute, on an absolute schedule: 50/s, 300/m
+    /// Deliveries per second or minute, on an absolute schedule: 50/s, 300/m [default: as fast as they are answered]
     #[arg(long, value_name = "N/s", value_parser = parse::rate)]
     pub rate: Option<f64>,
-    /// Number of concurrent calls
+    /// Number of concurrent calls; --rate needs more than one if answers take longer than its interval
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = parse::whole::<usize, 1, 10_000>)]
     pub concurrency: usize,
     // With the plain name `Option`, clap would take the value for an `f64` that may be left out.
@@ -65,13 +65,13 @@ pub struct ScheduleOptions {
     /// Send each CDR N more times
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = parse::whole::<u32, 0, 1_000>)]
     pub duplicate: u32,
-    /// Send N copies at the same moment, each on its own connection
+    /// Send N copies of each CDR at the same moment, each on its own connection
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = parse::whole::<u32, 1, 200>)]
     pub race: u32,
     /// Send the deliveries in random order
     #[arg(long)]
     pub shuffle: bool,
-    /// Delay each delivery by up to D, so that some arrive out of order
+    /// Delay each delivery by a random time up to D, such as 500ms, so that some arrive out of order
     #[arg(long, value_name = "D", value_parser = parse::some_time)]
     pub late: Option<Duration>,
     /// Leave out this share of the deliveries at random: 0.1 or 10%

@@ -61,6 +61,8 @@ fn the_help_of_the_program() {
 
     Each flag can also be set by an environment variable, such
     as TELECMI_CDR_PORT for --port. A flag overrides it.
+    HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY and NO_COLOR
+    are obeyed, too.
     ");
 }
 
@@ -95,8 +97,9 @@ fn the_help_of_send() {
     Target:
           --url <URL>            URL of the handler; its query parameters are kept
           --demo                 Send to a built-in receiver and show both sides
-      -X, --method <METHOD>      HTTP method: post, get, or both (each CDR by POST,
-                                 then by GET) [default: post]
+      -X, --method <METHOD>      Send by post, get, or both (POST, then GET), which
+                                 is the default of --suite and --demo [default:
+                                 post]
           --get-encoding <HOW>   Objects in a GET query: flat (as JSON text) or
                                  brackets (as Node's qs writes them) [default: flat]
       -H, --header <HEADER>      Header to add, 'Name: value', or @FILE with one
@@ -111,8 +114,8 @@ fn the_help_of_send() {
                                  delivery
 
     Suite:
-          --suite                 Run test cases against the handler and report what
-                                  failed
+          --suite                 Run test cases against the handler, report
+                                  failures
           --only <NAME>           Run only these test cases: a name of --list-cases,
                                   a pattern (get-*), a family (accepts, idempotent,
                                   tolerant, survives, prompt, guard) or a grade
@@ -122,16 +125,20 @@ fn the_help_of_send() {
           --read-back <URL>       Ask this URL what the handler stored of each CDR,
                                   and compare; {cmiuuid}, {request_id}, {call_id},
                                   {user}, {to} and {port} are filled in
-          --read-back-cmd <CMD>   Ask a program instead, run without a shell;
-                                  CDR_CMIUUID and so on are in its environment, too
-          --read-back-within <D>  Time to ask again, since a handler may store after
-                                  its reply [default: 2s]
+          --read-back-cmd <CMD>   Ask a program instead, run without a shell; the
+                                  same values are filled in, and are in its
+                                  environment as CDR_CMIUUID and so on
+          --read-back-within <D>  How long to ask again, since a handler may store
+                                  after its reply [default: 2s]
           --guard <WHERE>         Where the handler's secret is, to send it wrong,
                                   empty and not at all: query:NAME, path, custom,
-                                  appid, header:NAME; repeatable
-          --fuzz <N>              Add N test cases with one field changed at random
-          --baseline <FILE>       Earlier report of --format ndjson: only failures
-                                  that it lacks fail the run
+                                  appid, header:NAME; repeatable. The right secret
+                                  is that of --url, --custom, --app-id or --header
+          --fuzz <N>              Add N test cases with one field changed at random;
+                                  the same --seed makes the same cases
+          --baseline <FILE>       Earlier report, written with --format ndjson
+                                  --output FILE: only failures that it lacks fail
+                                  the run
           --junit <FILE>          Write the result as JUnit XML to this file
           --list-cases            List the test cases, or those of --only, with
                                   their descriptions, and run nothing
@@ -140,12 +147,16 @@ fn the_help_of_send() {
                                   case ends it
 
     Content:
-      -s, --scenario <NAME>        Scenarios of calls; repeatable, or a,b,c
-          --click2call             Send the click2call scenarios, as --scenario
+      -s, --scenario <NAME>        Scenario, or group (all, click2call, softphone,
+                                   mix); repeatable, or a,b,c [default:
+                                   agent-no-answer]
+          --click2call             Send each click2call scenario, as --scenario
                                    click2call does
-          --list-scenarios         List the scenarios with their CDRs
+          --list-scenarios         List the scenarios with their CDRs, and send
+                                   nothing
       -f, --file <PATH>            Send a file (- is standard input): CDRs as JSON,
-                                   or the exact requests of a capture or HAR
+                                   or the exact requests of a capture or HAR, at
+                                   their own path if --url has none
           --app-id <N>             App id of the account, in `appid` and `user`
           --agent <EXT>            Extension of the agent; `user` becomes EXT_APPID
           --virtual-number <N>     Caller ID of the calls, in `virtual_number`
@@ -161,30 +172,34 @@ fn the_help_of_send() {
                                    fields are documented, their order is seen for an
                                    unanswered agent or customer and inferred
                                    otherwise
-          --set <FIELD=VALUE>      Set a field; the value gets the field's
-                                   documented type; repeatable
+          --set <FIELD=VALUE>      Set a field, typed as documented; repeatable
           --set-json <FIELD=JSON>  Set a field to any JSON value; repeatable
           --unset <FIELD>          Remove a field; repeatable
           --seed <N>               Seed of generated values; the same seed and --at
                                    make the same bytes
           --at <TIME>              Time when the calls start: RFC 3339 or epoch
-                                   milliseconds
+                                   milliseconds [default: within the last minute]
 
     Delivery:
-      -n, --count <N>            Number of calls of each scenario
-          --duration <D>         Repeat the scenarios or the file for this long
+      -n, --count <N>            Number of calls of each scenario, or of times that
+                                 a file is sent [default: 1]
+          --duration <D>         Repeat the scenarios or the file for this long,
+                                 such as 30s or 5m
           --rate <N/s>           Deliveries per second or minute, on an absolute
-                                 schedule: 50/s, 300/m
-      -c, --concurrency <N>      Number of concurrent calls [default: 1]
+                                 schedule: 50/s, 300/m [default: as fast as they are
+                                 answered]
+      -c, --concurrency <N>      Number of concurrent calls; --rate needs more than
+                                 one if answers take longer than its interval
+                                 [default: 1]
           --speed <X>            Speed of the pauses in a call or capture: 1 is real
                                  time, 10 is ten times as fast, max leaves them out
                                  [default: max]
           --duplicate <N>        Send each CDR N more times [default: 0]
-          --race <N>             Send N copies at the same moment, each on its own
-                                 connection [default: 1]
+          --race <N>             Send N copies of each CDR at the same moment, each
+                                 on its own connection [default: 1]
           --shuffle              Send the deliveries in random order
-          --late <D>             Delay each delivery by up to D, so that some arrive
-                                 out of order
+          --late <D>             Delay each delivery by a random time up to D, such
+                                 as 500ms, so that some arrive out of order
           --drop <P>             Leave out this share of the deliveries at random:
                                  0.1 or 10% [default: 0]
           --retry <N>            Number of retries of a delivery, after no answer,
@@ -201,13 +216,13 @@ fn the_help_of_send() {
                                  another machine
 
     Checks:
-          --expect-status <LIST>  Statuses that count as success: 2xx, 200,204,
-                                  200-299 [default: 2xx]
+          --expect-status <LIST>  Statuses that count as success, such as 2xx or
+                                  200,204 or 200-299 [default: 2xx]
           --expect-body <TEXT>    Text that the body of each answer must contain
-          --max-latency <D>       Maximum time for an answer; a slower answer fails
-                                  the delivery
+          --max-latency <D>       Maximum time for an answer, such as 2s; a slower
+                                  answer fails the delivery
           --compare               With --method both: fail if the answers to POST
-                                  and GET differ
+                                  and GET differ in status or body
 
     Output:
           --dry-run          Print the CDRs instead of sending them
@@ -217,7 +232,8 @@ fn the_help_of_send() {
                              the documented one
           --mask             Mask passwords and tokens of URLs and headers in the
                              printed requests and in the repeat: line
-      -o, --output <FILE>    Write the output to a file instead of standard output
+      -o, --output <FILE>    Write the output to a file, which is overwritten,
+                             instead of standard output
           --format <FORMAT>  Output: pretty (text), line (one line each) or ndjson
                              (one JSON record a line) [default: pretty]
           --color <WHEN>     Colours: auto (by the terminal and NO_COLOR), always or
@@ -236,6 +252,8 @@ fn the_help_of_send() {
 
     Each flag can also be set by an environment variable, such
     as TELECMI_CDR_PORT for --port. A flag overrides it.
+    HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY and NO_COLOR
+    are obeyed, too.
     ");
 }
 
@@ -249,7 +267,7 @@ fn the_help_of_listen() {
 
     Examples:
       telecmi-cdr listen
-          show every request on port 8237
+          show every request on port 8237, whatever its path
       telecmi-cdr listen --inspect
           show requests in a browser, too
       telecmi-cdr listen --tunnel cloudflared
@@ -296,9 +314,11 @@ fn the_help_of_listen() {
                                   similar headers as well
 
     Answer:
-          --status <STATUS>  Status of the answers to valid requests [default: 200]
-          --body <TEXT>      Body of the answers to valid requests [default: "got
-                             it"]
+          --status <STATUS>  Status of the answers to valid requests, unless
+                             --forward-to answers; bodies that cannot be read get
+                             400 [default: 200]
+          --body <TEXT>      Body of the answers to valid requests, as text/plain
+                             unless --header sets a Content-Type [default: "got it"]
       -H, --header <HEADER>  Header to add to the answers, 'Name: value'; repeatable
           --delay <D|A..B>   Time before each answer: 500ms, or random within
                              100ms..2s
@@ -315,21 +335,24 @@ fn the_help_of_listen() {
     For scripts:
           --strict                Answer CDRs that depart from the schema with 422,
                                   and exit with 1
-      -n, --count <N>             Stop after this many CDRs, failed ones too
+      -n, --count <N>             Stop after this many CDRs, failed ones too; with
+                                  -- CMD, require exactly this many
           --expect <FIELD=VALUE>  Count only CDRs in which a field has this value:
-                                  leg=a; repeatable
-          --settle <D>            Keep listening this long at the end; a CDR beyond
-                                  --count fails the run
+                                  leg=a; repeatable: all must match
+          --settle <D>            Keep listening this long, such as 1s, at the end;
+                                  a CDR beyond --count fails the run
           --timeout <D>           Stop after this time, such as 30s or 5m; exit with
                                   124 if --count was not reached
           --ready-file <FILE>     Write the URL to this file once the port is open
-          --healthcheck <URL>     Exit with 0 if the listener at URL answers, else 1
+          --healthcheck <URL>     Ask the listener at URL instead of listening; exit
+                                  with 0 if it answers with 2xx, else 1
       [CMD]...                    Command to run, after --; gets TELECMI_CDR_URL,
-                                  and listening stops when it ends
+                                  which is also the --url of telecmi-cdr send;
+                                  listening stops when it ends
 
     Limits:
-          --max-body <SIZE>     Maximum size of a request body; larger bodies are
-                                answered with 413 [default: 1MiB]
+          --max-body <SIZE>     Maximum size of a request body, such as 64KiB;
+                                larger bodies are answered with 413 [default: 1MiB]
           --header-timeout <D>  Maximum time for receiving the head of a request
                                 [default: 15s]
           --body-timeout <D>    Maximum time for receiving a request body; slower
@@ -347,7 +370,7 @@ fn the_help_of_listen() {
 
     Exit codes:
       0    the run ended as expected
-      1    a check failed
+      1    a check failed: --strict, --count, --expect, --save
       2    usage error, or the run could not start
       124  --timeout passed before --count was reached
       130  interrupted before --count; 143 by SIGTERM
@@ -355,6 +378,8 @@ fn the_help_of_listen() {
 
     Each flag can also be set by an environment variable, such
     as TELECMI_CDR_PORT for --port. A flag overrides it.
+    HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY and NO_COLOR
+    are obeyed, too.
     "#);
 }
 

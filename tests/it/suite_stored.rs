@@ -273,6 +273,17 @@ fn only_failures_that_the_baseline_lacks_fail_a_run() {
         serde_json::json!(["custom-none"])
     );
     assert_eq!(summary["baseline"]["new"], serde_json::json!([]));
+    let told = [
+        "--only",
+        "custom-none",
+        "--baseline",
+        file,
+        "--format",
+        "pretty",
+    ];
+    let told = suite(&url, &told).expect(0).stdout;
+    let end = "\nAgainst the baseline: no new failures\n- 1 still failing: custom-none\n";
+    assert!(told.contains(end), "{told}");
     let worse: Bug = |row, _, _| {
         if id(row, "custom").contains("Zo") {
             Err(400)

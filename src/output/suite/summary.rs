@@ -82,9 +82,8 @@ pub fn summary(summary: &SuiteSummary, theme: Theme, layout: Layout) -> String {
             ("new", &comparison.new),
             ("still failing", &comparison.still_failing),
         ];
-        let is_empty = lists.iter().all(|(_, list)| list.is_empty());
-        let none = if is_empty { ": no failures" } else { "" };
-        let _ = writeln!(out, "Against the baseline{none}");
+        let none = comparison.new.is_empty().then_some(": no new failures");
+        let _ = writeln!(out, "Against the baseline{}", none.unwrap_or_default());
         for (what, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
             let text = format!("{} {what}: {}", list.len(), names(list, layout));
             out += &item(&text, layout.width);
