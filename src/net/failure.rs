@@ -35,9 +35,9 @@ pub(super) fn explain_at(
     let known = |cause: Cause<'_>| {
         if let Some(error) = cause.downcast_ref::<rustls::Error>() {
             let (text, hint) = tls_failure(error, destination);
-            let hint = Some(hint).filter(|hint| !hint.is_empty());
-            let failure = Failure::new(Phase::Tls, Kind::Tls, text);
-            Some(Failure { hint, ..failure })
+            let mut failure = Failure::new(Phase::Tls, Kind::Tls, text);
+            failure.hint = Some(hint);
+            Some(failure)
         } else if let Some(error) = cause.downcast_ref::<hyper::Error>() {
             http_failure(error, phase)
         } else {
@@ -120,8 +120,7 @@ fn http_failure(error: &hyper::Error, phase: Phase) -> Option<Failure> {
 fn connection_failure(error: &io::Error, phase: Phase, place: &str) -> Option<Failure> {
     use io::ErrorKind as Io;
     if is_out_of_descriptors(error) {
-        let text = "too many open files in this program";
-        let mut failure = Failure::new(phase, Kind::Other, text);
+        let mut failure = Failure::new(phase, Kind::Other, "too many open files in this program");
         failure.hint = Some(TOO_MANY_FILES);
         return Some(failure);
     }
@@ -207,7 +206,7 @@ fn tls_failure(error: &rustls::Error, destination: &Destination) -> (String, &'s
         ),
         other => (
             format!("TLS with {place} failed: {}", quoted(&other.to_string())),
-            "",
+            "the server breaks the rules of TLS: see its log",
         ),
     };
     (text, hint)

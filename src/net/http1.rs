@@ -120,13 +120,12 @@ impl Connection {
     }
 
     fn explain(&self, error: &hyper::Error, destination: &Destination) -> Failure {
-        let failure = explain(error, self.progress.phase(), destination);
+        let mut failure = explain(error, self.progress.phase(), destination);
         // A TLS server replies to plain HTTP with an alert or handshake record, recognised by its content type (RFC
         // 8446, section 5.1).
         let first_byte = self.progress.first_byte.load(Ordering::Relaxed);
         if failure.kind == FailureKind::NotHttp && matches!(first_byte, 0x15 | 0x16) {
-            let text = format!("{} uses TLS: try https://", destination.place());
-            return Failure { text, ..failure };
+            failure.text = format!("{} uses TLS: try https://", destination.place());
         }
         failure
     }

@@ -59,10 +59,8 @@ impl Known {
             let value = &decoded.text[at..];
             let is_other = |byte: &u8| !byte.is_ascii_alphanumeric();
             let start = at + value.bytes().take(16).take_while(is_other).count();
-            if decoded.text[at..start].contains(MASK) {
-                continue;
-            }
-            if NUMBER_NAME.is_match(name) {
+            let is_masked = decoded.text[at..start].contains(MASK);
+            if NUMBER_NAME.is_match(name) && !is_masked {
                 self.learn_number(decoded, start);
             } else if APP_NAME.is_match(name) {
                 let app = APP_ID.find(&decoded.text[start..]);

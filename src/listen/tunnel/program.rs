@@ -10,6 +10,7 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
+use crate::listen::redact::hide_secrets;
 use crate::net::Destination;
 use crate::net::secret::{MASK, is_secret_name, masked_url};
 use crate::untrusted::{beginning, clean};
@@ -212,8 +213,12 @@ fn ngrok_message(line: &str) -> String {
     said.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Masks secrets in URLs, after `name=` and after `name:`.
+/// Masks secrets in JSON, in URLs, after `name=` and after `name:`.
 fn masked(line: &str) -> String {
+    let mut record = serde_json::from_str(line).unwrap_or(Value::Null);
+    hide_secrets("", &mut record);
+    let text = record.to_string();
+    let line = if record.is_object() { &text } else { line };
     let mut secret_follows = false;
     let mask = |word: &str| {
         if word.is_empty() {
@@ -466,6 +471,10 @@ mod tests {
                 r#""auth","err":"no account""#,
             ),
             (r#""token": "2abc""#, r#""token": ***"#),
+            (
+                r#"{"lvl":"info","authtoken":"2a b","u":[{"pin":7}],"url":"https://h.example/?token=abc"}"#,
+                r#"{"lvl":"info","authtoken":"***","u":[{"pin":"***"}],"url":"https://h.example/?token=***"#,
+            ),
         ] {
             assert_eq!(masked(line), shown);
         }
