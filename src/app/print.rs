@@ -77,7 +77,7 @@ pub fn list(options: &SendOptions) -> Result<Exit, Error> {
             true if of_scenarios => catalogue::scenario_records(),
             true => catalogue::case_records(&cases),
             false if of_scenarios => renderer.fitted(catalogue::scenarios(theme)),
-            false => catalogue::cases(&cases, theme),
+            false => renderer.fitted(catalogue::cases(&cases, theme)),
         }
     }))
 }

@@ -78,16 +78,16 @@ pub struct SendOptions {
     /// Send by post, get, or both (POST, then GET), which is the default of --suite and --demo
     #[arg(short = 'X', long, value_name = "METHOD", default_value = "post", ignore_case = true, help_heading = TARGET)]
     pub method: Methods,
-    /// Objects in a GET query: flat (as JSON text) or brackets (as Node's qs writes them)
+    /// Objects in a GET query: flat (as JSON text) or brackets (key by key, as Node's qs writes them)
     #[arg(long, value_name = "HOW", default_value = "flat", help_heading = TARGET)]
     pub get_encoding: Encoding,
     /// Header to add, 'Name: value', or @FILE with one header a line; repeatable
     #[arg(short = 'H', long, value_name = "HEADER", help_heading = TARGET)]
     header: Vec<String>,
-    /// Accept any TLS certificate
+    /// Accept any TLS certificate, as curl -k does
     #[arg(short = 'k', long, help_heading = TARGET)]
     pub insecure: bool,
-    /// PEM file with additional certificates to trust
+    /// PEM file with additional certificates to trust, such as a self-signed one
     #[arg(long, value_name = "FILE", help_heading = TARGET)]
     pub cacert: Option<PathBuf>,
     /// Maximum time for a request and its answer: 500ms, 15s, 1m30s
@@ -127,7 +127,7 @@ pub struct SendOptions {
     /// header:NAME; repeatable. The right secret is that of --url, --custom, --app-id or --header
     #[arg(long, value_name = "WHERE", requires = "suite", help_heading = SUITE)]
     pub guard: Vec<Guard>,
-    /// Add N test cases with one field changed at random; the same --seed makes the same cases
+    /// Add N test cases, fuzz-*, with one field changed at random; the same --seed makes the same cases
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = parse::whole::<u64, 0, 10_000>, requires = "suite", help_heading = SUITE)]
     pub fuzz: u64,
     /// Earlier report, written with --format ndjson --output FILE: only failures that it lacks fail the run
@@ -164,8 +164,8 @@ pub struct SendOptions {
     /// Whether the legs of a call share a call_id: shared or per-leg
     #[arg(long, value_name = "HOW", default_value = "shared", help_heading = CONTENT)]
     pub call_id: CallIds,
-    /// Send the live events of the calls, too: their fields are documented, their order is seen for an unanswered agent
-    /// or customer and inferred otherwise
+    /// Send the live events of the calls, too; their order was seen live for an agent or customer who does not answer,
+    /// and is inferred for the other scenarios
     #[arg(long, help_heading = CONTENT, conflicts_with_all = ["file", "suite"])]
     pub with_events: bool,
     /// Set a field, typed as documented; repeatable
@@ -177,7 +177,7 @@ pub struct SendOptions {
     /// Remove a field; repeatable
     #[arg(long, value_name = "FIELD", value_parser = Edit::unset, help_heading = CONTENT)]
     unset: Vec<Edit>,
-    /// Seed of generated values; the same seed and --at make the same bytes
+    /// Seed of generated values, printed if not given; the same --seed and --at make the same bytes
     #[arg(long, value_name = "N", default_value_t = Seed::fresh(), hide_default_value = true, value_parser = parse::seed, help_heading = CONTENT)]
     pub seed: Seed,
     /// Time when the calls start: RFC 3339 or epoch milliseconds [default: within the last minute]

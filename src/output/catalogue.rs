@@ -95,7 +95,7 @@ fn listed(case: &Case, theme: Theme) -> String {
     };
     let name = theme.paint(Role::Name, case.name);
     let flag = case.needed_flag();
-    let flag = flag.map_or(String::new(), |flag| format!(" · only with {flag}"));
+    let flag = flag.map_or(String::new(), |flag| format!(" · needs {flag}"));
     let about = theme.paint(Role::Faint, &format!("{method} [{}]{flag}", case.grade));
     let wanted = format!("Wanted: {}.", case.expects().words(case));
     let lines = prose(case.why, "    ", PROSE) + &prose(&wanted, "    ", PROSE);

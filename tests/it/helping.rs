@@ -101,11 +101,13 @@ fn the_help_of_send() {
                                  is the default of --suite and --demo [default:
                                  post]
           --get-encoding <HOW>   Objects in a GET query: flat (as JSON text) or
-                                 brackets (as Node's qs writes them) [default: flat]
+                                 brackets (key by key, as Node's qs writes them)
+                                 [default: flat]
       -H, --header <HEADER>      Header to add, 'Name: value', or @FILE with one
                                  header a line; repeatable
-      -k, --insecure             Accept any TLS certificate
-          --cacert <FILE>        PEM file with additional certificates to trust
+      -k, --insecure             Accept any TLS certificate, as curl -k does
+          --cacert <FILE>        PEM file with additional certificates to trust,
+                                 such as a self-signed one
           --timeout <D>          Maximum time for a request and its answer: 500ms,
                                  15s, 1m30s [default: 15s]
           --connect-timeout <D>  Maximum time for opening a connection, TLS included
@@ -134,8 +136,8 @@ fn the_help_of_send() {
                                   empty and not at all: query:NAME, path, custom,
                                   appid, header:NAME; repeatable. The right secret
                                   is that of --url, --custom, --app-id or --header
-          --fuzz <N>              Add N test cases with one field changed at random;
-                                  the same --seed makes the same cases
+          --fuzz <N>              Add N test cases, fuzz-*, with one field changed
+                                  at random; the same --seed makes the same cases
           --baseline <FILE>       Earlier report, written with --format ndjson
                                   --output FILE: only failures that it lacks fail
                                   the run
@@ -168,15 +170,15 @@ fn the_help_of_send() {
                                    live accounts (live) [default: docs]
           --call-id <HOW>          Whether the legs of a call share a call_id:
                                    shared or per-leg [default: shared]
-          --with-events            Send the live events of the calls, too: their
-                                   fields are documented, their order is seen for an
-                                   unanswered agent or customer and inferred
-                                   otherwise
+          --with-events            Send the live events of the calls, too; their
+                                   order was seen live for an agent or customer who
+                                   does not answer, and is inferred for the other
+                                   scenarios
           --set <FIELD=VALUE>      Set a field, typed as documented; repeatable
           --set-json <FIELD=JSON>  Set a field to any JSON value; repeatable
           --unset <FIELD>          Remove a field; repeatable
-          --seed <N>               Seed of generated values; the same seed and --at
-                                   make the same bytes
+          --seed <N>               Seed of generated values, printed if not given;
+                                   the same --seed and --at make the same bytes
           --at <TIME>              Time when the calls start: RFC 3339 or epoch
                                    milliseconds [default: within the last minute]
 

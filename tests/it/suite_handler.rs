@@ -68,7 +68,7 @@ fn the_list_names_the_flag_without_which_a_case_is_not_run() {
     let guard = list("guard", "pretty").stdout;
     assert!(guard.starts_with("guard (6, 6 need a flag)"), "{guard}");
     assert!(
-        guard.contains("  guard-empty POST [hostile] · only with --guard\n")
+        guard.contains("  guard-empty POST [hostile] · needs --guard\n")
             && guard.contains("\n6 cases, 6 need a flag\n"),
         "{guard}"
     );
