@@ -206,11 +206,10 @@ impl Case {
     }
 
     fn missing_flag(&self, options: &SuiteOptions) -> Option<&'static str> {
-        let is_given = match self.delivery {
-            CaseDelivery::Forged(_) => !options.guards.is_empty(),
-            _ => options.read_back.is_some(),
-        };
-        self.needed_flag().filter(|_| !is_given)
+        self.needed_flag().filter(|flag| match *flag {
+            "--guard" => options.guards.is_empty(),
+            _ => options.read_back.is_none(),
+        })
     }
 }
 

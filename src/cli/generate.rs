@@ -73,14 +73,11 @@ TELECMI_CDR_URL, PORT
 CDR_CMIUUID, CDR_REQUEST_ID, CDR_CALL_ID, CDR_USER, CDR_TO
     set for the command of --read-back-cmd: the CDR's values
 HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY
-    the proxy of send and of listen --forward-to; never used
-    for this machine
+    the proxy of send and listen; never for this machine
 NO_COLOR, CLICOLOR_FORCE, CLICOLOR, TERM
-    decide on colours, unless --color is given; NO_COLOR=1
-    turns them off, CLICOLOR_FORCE=1 turns them on in pipes
+    decide on colours, unless --color is given
 COLUMNS
-    the width of help, and of the suite's report without a
-    terminal
+    the width of help, and of reports without a terminal
 BORE_SERVER
     the server of listen --tunnel bore
 SSL_CERT_FILE, SSL_CERT_DIR
