@@ -341,7 +341,8 @@ impl SendOptions {
                 return Err(format!(
                     "no destination: add --url with the URL of your handler, like \
                      http://localhost:5000/webhook/cdr;\n`telecmi-cdr listen` listens at \
-                     {LISTENER}, and --demo has a receiver of its own"
+                     {LISTENER}, and --demo has a receiver of its own;\n\
+                     --print verdict --strict checks CDRs without sending them"
                 ));
             }
         };

@@ -181,7 +181,8 @@ fn without_a_mode_the_help_is_shown() {
 fn without_an_address_it_says_what_to_do() {
     insta::assert_snapshot!(wrong(program(["send"]).run()), @r"
     error: no destination: add --url with the URL of your handler, like http://localhost:5000/webhook/cdr;
-    `telecmi-cdr listen` listens at http://127.0.0.1:8237/webhook/cdr, and --demo has a receiver of its own
+    `telecmi-cdr listen` listens at http://127.0.0.1:8237/webhook/cdr, and --demo has a receiver of its own;
+    --print verdict --strict checks CDRs without sending them
     ");
 }
 
