@@ -12,6 +12,7 @@ mod transmit;
 use std::ffi::OsString;
 use std::time::Duration;
 
+use tokio::runtime::Builder;
 use tokio::sync::{oneshot, watch};
 
 use crate::cli::{self, Invocation, generate};
@@ -47,8 +48,13 @@ fn start(invocation: &Invocation) -> Result<Exit, Error> {
         let what = "too few files may be open in this program: ulimit -n 1024 raises the limit";
         Error::Usage(what.to_owned())
     })?;
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    let runtime = builder.enable_all().build().map_err(Error::Start)?;
+    let mut builder = match invocation {
+        // Judging and recording a request takes more time than sending a request, so `listen` has two threads.
+        Invocation::Listen(_) => Builder::new_multi_thread(),
+        _ => Builder::new_current_thread(),
+    };
+    let runtime = builder.worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(Error::Start)?;
     let ended = runtime.block_on(async {
         match invocation {
             Invocation::Send(options) => match &options.destination {
