@@ -69,8 +69,8 @@ impl Capture {
             Some(redactor) => ndjson::line("exchange", &redactor.redacted(exchange)).into(),
         };
         let appended = self
-            .reopen_if_removed(&mut warn)
-            .and_then(|()| self.file.append(&line))
+            .present_length(&mut warn)
+            .and_then(|length| self.file.append(&line, length))
             .map_err(|error| match error.kind() {
                 io::ErrorKind::WouldBlock => PIPE_IS_FULL.to_owned(),
                 _ => error.to_string(),
@@ -91,14 +91,19 @@ impl Capture {
         self.alarm.held_back().map(|text| self.about(&text))
     }
 
-    fn reopen_if_removed(&mut self, warn: &mut impl FnMut(String)) -> io::Result<()> {
-        if self.file.is_regular && is_removed(&self.file.file.metadata()?) {
-            let (file, more) = CaptureFile::open(&self.path)?;
-            self.file = file;
-            warn(self.about("the file was removed during the run, and has been created again"));
-            more.into_iter().for_each(warn);
+    /// Returns the length of the capture file, which is created again if it was removed.
+    fn present_length(&mut self, warn: &mut impl FnMut(String)) -> io::Result<Option<u64>> {
+        let Some(metadata) = self.file.metadata()? else {
+            return Ok(None);
+        };
+        if !is_removed(&metadata) {
+            return Ok(Some(metadata.len()));
         }
-        Ok(())
+        let (file, more) = CaptureFile::open(&self.path)?;
+        self.file = file;
+        warn(self.about("the file was removed during the run, and has been created again"));
+        more.into_iter().for_each(warn);
+        self.file.length()
     }
 
     fn about(&self, text: &str) -> String {
@@ -184,9 +189,8 @@ impl CaptureFile {
         Ok((file, warnings))
     }
 
-    /// Appends a line to the capture file; truncates the file if only a part of the line was written.
-    fn append(&mut self, line: &[u8]) -> io::Result<()> {
-        let length = self.length()?;
+    /// Appends a line to the capture file of the given length; truncates the file if only a part of the line was written.
+    fn append(&mut self, line: &[u8], length: Option<u64>) -> io::Result<()> {
         let line = if self.is_torn && length != Some(0) {
             Cow::Owned([b"\n", line].concat())
         } else {
@@ -210,8 +214,12 @@ impl CaptureFile {
     }
 
     fn length(&self) -> io::Result<Option<u64>> {
-        let length = || Ok(self.file.metadata()?.len());
-        self.is_regular.then(length).transpose()
+        Ok(self.metadata()?.map(|metadata| metadata.len()))
+    }
+
+    /// Returns `None` for a FIFO or device.
+    fn metadata(&self) -> io::Result<Option<fs::Metadata>> {
+        self.is_regular.then(|| self.file.metadata()).transpose()
     }
 }
 

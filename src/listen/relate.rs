@@ -84,15 +84,16 @@ impl Relations {
             return (of_request(), None, None);
         };
         let of = |name| id(cdr, name).map(|id| hasher.hash_one((name, id)));
-        let (cmiuuid, content) = (of("cmiuuid"), content(cdr));
+        let cmiuuid = of("cmiuuid");
         // Duplicates are recognised only among CDRs with a `cmiuuid`, which all of TeleCMI's have.
+        let content = cmiuuid.map(|_| hasher.hash_one(("content", content(cdr))));
         let new = Seen {
             n,
             at,
             leg: of("leg"),
             bytes: hasher.hash_one(("bytes", &request.target, body)),
-            copy: cmiuuid.map(|_| hasher.hash_one(("copy", method, &content))),
-            content: cmiuuid.map(|_| hasher.hash_one(("content", &content))),
+            copy: content.map(|content| hasher.hash_one(("copy", method, content))),
+            content,
             cmiuuid,
             request_id: of("request_id"),
             call_id: of("call_id"),

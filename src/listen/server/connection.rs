@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::message::{Framing, MessageReader, PartialBody, read_head};
+use super::message::{Framing, MessageReader, PartialBody};
 use super::{ConnectionError, Reply, Server};
 use crate::net::Request;
 
@@ -102,7 +102,8 @@ impl Connection {
         state.enter(Phase::Body);
         state.requested = true;
         state.last |= state.reader.body == Some(Framing::Unknown);
-        state.request = read_head(&std::mem::take(&mut state.reader.head).into());
+        state.reader.head.clear();
+        state.request = state.reader.request.take();
     }
 
     pub fn end_body(&self) {

@@ -106,6 +106,8 @@ pub(super) struct MessageReader {
     pub body: Option<Framing>,
     is_line_empty: bool,
     pub head: Vec<u8>,
+    /// The request of a complete head.
+    pub request: Option<Request>,
 }
 
 impl MessageReader {
@@ -132,9 +134,9 @@ impl MessageReader {
         let length = end.map_or(bytes.len(), |end| blank + end);
         self.head.extend_from_slice(&bytes[blank..length]);
         if end.is_some() {
-            let head = read_head(&Bytes::copy_from_slice(&self.head));
-            let framing = head.and_then(|head| framing(&head).ok());
-            self.body = Some(framing.unwrap_or(Framing::Unknown));
+            self.request = read_head(&Bytes::copy_from_slice(&self.head));
+            let framing = self.request.as_ref().map(framing);
+            self.body = Some(framing.and_then(Result::ok).unwrap_or(Framing::Unknown));
         } else if self.head.len() > MAX_HEAD {
             self.body = Some(Framing::Unknown);
             self.head = Vec::new();

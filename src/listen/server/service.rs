@@ -23,7 +23,7 @@ use warp::http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use warp::http::{HeaderName, HeaderValue, StatusCode, Uri};
 
 use super::connection::{Connection, Phase, State, TrackedStream};
-use super::message::{PartialBody, framing, head_error, read_head};
+use super::message::{PartialBody, framing, head_error};
 use super::{ConnectionError, IncomingRequest, MAX_HEAD, MAX_HEADERS, Reply, RequestError};
 use crate::clock::Timestamp;
 use crate::listen::fault::Fault;
@@ -254,13 +254,13 @@ fn serialized(answer: Response) -> Vec<u8> {
 async fn conclude(ended: hyper::Result<()>, stream: TrackedStream, connection: &Connection) {
     let at = connection.server.clock.now();
     let is_parse = ended.as_ref().is_err_and(hyper::Error::is_parse);
-    let (error, head, last) = {
-        let state = connection.state();
-        let head = Bytes::copy_from_slice(&state.reader.head);
-        (failure(ended, &state), head, state.last)
+    let (error, request, last) = {
+        let mut state = connection.state();
+        let request = state.reader.request.take();
+        (failure(ended, &state), request, state.last)
     };
     let malformed = match &error {
-        Some(ConnectionError::Garbage(why)) => read_head(&head).zip(Some(why.clone())),
+        Some(ConnectionError::Garbage(why)) => request.zip(Some(why.clone())),
         _ => None,
     };
     if let (None, Some(error)) = (&malformed, error) {
