@@ -13,11 +13,10 @@ use hyper::Uri;
 use hyper::http::uri::PathAndQuery;
 use hyper_util::client::proxy::matcher::Matcher;
 use rustls::pki_types::CertificateDer;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::connect::Connector;
 use super::destination::Destination;
-use super::failure::timed_out;
 use super::headers;
 use super::http1::{self, Connection, Limits, Outgoing};
 use super::proxied::Proxied;
@@ -102,15 +101,19 @@ impl Client {
 
     async fn send_directly(&self, request: &Request) -> Result<Response, Failure> {
         let deadline = Instant::now() + self.timeout;
+        let destination = &self.connector.destination;
+        let fail = |error: http1::Error| error.into_failure(Phase::Send, self.timeout, destination);
         let mut outgoing = self.outgoing(request)?;
         let kept = self.pool().idle.pop();
         if let Some(mut connection) = kept {
             let is_first_reuse = connection.responses == 1;
             if connection.is_open().await {
-                match self.exchange(&mut connection, outgoing, deadline).await {
+                let sent = connection.send(outgoing, destination, LIMITS, deadline);
+                match sent.await {
                     Ok(response) => return Ok(self.keep(connection, response)),
                     Err(http1::Error::NotSent(back)) => outgoing = *back,
-                    Err(http1::Error::Failed(failure)) => {
+                    Err(error) => {
+                        let failure = fail(error);
                         let is_closed = failure.kind == FailureKind::Closed;
                         self.pool().peer_closes |= is_first_reuse && is_closed;
                         return Err(on_kept(failure));
@@ -122,8 +125,8 @@ impl Client {
             }
         }
         let mut connection = self.open().await?;
-        let sent = self.exchange(&mut connection, outgoing, deadline).await;
-        let response = sent.map_err(|error| error.into_failure(Phase::Send))?;
+        let sent = connection.send(outgoing, destination, LIMITS, deadline);
+        let response = sent.await.map_err(fail)?;
         Ok(self.keep(connection, response))
     }
 
@@ -140,9 +143,12 @@ impl Client {
         let send = |mut connection: Connection| {
             let outgoing = outgoing.clone();
             async move {
-                let deadline = Instant::now() + self.timeout;
-                let sent = self.exchange(&mut connection, outgoing, deadline).await;
-                sent.map_err(|error| error.into_failure(Phase::Send))
+                let (limit, destination) = (self.timeout, &self.connector.destination);
+                let deadline = Instant::now() + limit;
+                let sent = connection.send(outgoing, destination, LIMITS, deadline);
+                let fail =
+                    |error: http1::Error| error.into_failure(Phase::Send, limit, destination);
+                sent.await.map_err(fail)
             }
         };
         race(copies, || self.open(), send).await
@@ -151,23 +157,6 @@ impl Client {
     async fn open(&self) -> Result<Connection, Failure> {
         let stream = self.connector.connect().await?;
         Connection::new(stream, &self.connector.destination).await
-    }
-
-    fn exchange(
-        &self,
-        connection: &mut Connection,
-        request: Outgoing,
-        deadline: Instant,
-    ) -> impl Future<Output = Result<Response, http1::Error>> {
-        let destination = &self.connector.destination;
-        let progress = Arc::clone(&connection.progress);
-        let sent = connection.send(request, destination, LIMITS);
-        async move {
-            timeout_at(deadline, sent).await.unwrap_or_else(|_| {
-                let failure = timed_out(progress.phase(), self.timeout, destination);
-                Err(http1::Error::Failed(failure))
-            })
-        }
     }
 
     fn keep(&self, connection: Connection, response: Response) -> Response {

@@ -105,7 +105,10 @@ async fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     let mut failure = None;
     loop {
         let next = left.next();
-        let delay = next.map_or(Duration::MAX, |_| NEXT_ADDRESS_DELAY);
+        let delay = match left.len() {
+            0 => Duration::MAX,
+            _ => NEXT_ADDRESS_DELAY,
+        };
         attempts.extend(next.map(|(_, address)| TcpStream::connect(*address)));
         match timeout(delay, attempts.next()).await {
             Ok(Some(Ok(connected))) => return Ok(connected),

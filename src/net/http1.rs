@@ -14,10 +14,10 @@ use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper::{HeaderMap, Request};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::destination::Destination;
-use super::failure::{explain, peer_closed, redirects, unless_redirect};
+use super::failure::{explain, peer_closed, redirects, timed_out, unless_redirect};
 use super::{Failure, FailureKind, Header, Phase, Response};
 
 pub(super) type Outgoing = Request<Full<Bytes>>;
@@ -35,15 +35,17 @@ pub(super) struct Limits {
 pub(super) enum Error {
     /// The error of a request of which no byte was written, so that the request can be sent on another connection.
     NotSent(Box<Outgoing>),
+    TimedOut(Phase),
     Failed(Failure),
 }
 
 impl Error {
     /// Converts the error of a request that is not sent again to a `Failure`. A request of which no byte was written
     /// fails in `phase`.
-    pub fn into_failure(self, phase: Phase) -> Failure {
+    pub fn into_failure(self, phase: Phase, limit: Duration, destination: &Destination) -> Failure {
         match self {
             Self::NotSent(_) => peer_closed(phase, "closed"),
+            Self::TimedOut(phase) => timed_out(phase, limit, destination),
             Self::Failed(failure) => failure,
         }
     }
@@ -51,7 +53,9 @@ impl Error {
 
 pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
-    pub progress: Arc<Progress>,
+    progress: Arc<Progress>,
+    /// The time limit of each request. A timer that is moved to a later time takes less than a new timer.
+    timer: Pin<Box<Sleep>>,
     pub responses: u32,
     idle_since: Instant,
 }
@@ -76,6 +80,7 @@ impl Connection {
         Ok(Self {
             sender,
             progress,
+            timer: Box::pin(sleep_until(Instant::now())),
             responses: 0,
             idle_since: Instant::now(),
         })
@@ -99,35 +104,35 @@ impl Connection {
         request: Outgoing,
         destination: &Destination,
         limits: Limits,
+        deadline: Instant,
     ) -> impl Future<Output = Result<Response, Error>> {
         self.progress.reach(Phase::Send);
         let sent = self.sender.try_send_request(request);
+        self.timer.as_mut().reset(deadline);
         async move {
-            let failed = |error| Error::Failed(self.explain(&error, destination));
-            let incoming = sent.await.map_err(|mut error| match error.take_message() {
-                Some(request) => Error::NotSent(Box::new(request)),
-                None => failed(error.into_error()),
-            })?;
-            self.progress.reach(Phase::Read);
-            let mut response = read(incoming, limits).await.map_err(failed)?;
-            if !limits.redirects {
-                response = unless_redirect(response).map_err(Error::Failed)?;
-            }
+            let progress = &self.progress;
+            let failed = |error| Error::Failed(progress.explain(&error, destination));
+            let exchange = async {
+                let incoming = sent.await.map_err(|mut error| match error.take_message() {
+                    Some(request) => Error::NotSent(Box::new(request)),
+                    None => failed(error.into_error()),
+                })?;
+                progress.reach(Phase::Read);
+                let response = read(incoming, limits).await.map_err(failed)?;
+                if limits.redirects {
+                    return Ok(response);
+                }
+                unless_redirect(response).map_err(Error::Failed)
+            };
+            let response = tokio::select! {
+                biased;
+                response = exchange => response?,
+                () = &mut self.timer => return Err(Error::TimedOut(progress.phase())),
+            };
             self.responses += 1;
             self.idle_since = Instant::now();
             Ok(response)
         }
-    }
-
-    fn explain(&self, error: &hyper::Error, destination: &Destination) -> Failure {
-        let mut failure = explain(error, self.progress.phase(), destination);
-        // A TLS server replies to plain HTTP with an alert or handshake record, recognised by its content type (RFC
-        // 8446, section 5.1).
-        let first_byte = self.progress.first_byte.load(Ordering::Relaxed);
-        if failure.kind == FailureKind::NotHttp && matches!(first_byte, 0x15 | 0x16) {
-            failure.text = format!("{} uses TLS: try https://", destination.place());
-        }
-        failure
     }
 }
 
@@ -173,7 +178,7 @@ pub(super) async fn read<B: Body<Data = Bytes> + Unpin>(
 
 /// The progress of a request, stored in atomics because hyper's connection task shares it.
 #[derive(Default)]
-pub(super) struct Progress {
+struct Progress {
     phase: AtomicU8,
     /// The first byte of the response, or 0.
     first_byte: AtomicU8,
@@ -181,7 +186,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub fn phase(&self) -> Phase {
+    fn phase(&self) -> Phase {
         let stored = self.phase.load(Ordering::Relaxed);
         let mut phases = [Phase::Wait, Phase::Read].into_iter();
         phases
@@ -191,6 +196,17 @@ impl Progress {
 
     fn reach(&self, phase: Phase) {
         self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    fn explain(&self, error: &hyper::Error, destination: &Destination) -> Failure {
+        let mut failure = explain(error, self.phase(), destination);
+        // A TLS server replies to plain HTTP with an alert or handshake record, recognised by its content type (RFC
+        // 8446, section 5.1).
+        let first_byte = self.first_byte.load(Ordering::Relaxed);
+        if failure.kind == FailureKind::NotHttp && matches!(first_byte, 0x15 | 0x16) {
+            failure.text = format!("{} uses TLS: try https://", destination.place());
+        }
+        failure
     }
 }
 

@@ -12,13 +12,13 @@ use std::time::Duration;
 use hyper::StatusCode;
 use tokio::io::{join, sink, split};
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tokio_util::either::Either;
 
 use super::client::{ClientOptions, LIMITS, race};
 use super::connect::{Connector, Stream};
 use super::failure::timed_out;
-use super::http1::Connection;
+use super::http1::{self, Connection};
 use super::{Destination, Failure, FailureKind, Phase, Response};
 use crate::error::Error;
 
@@ -110,8 +110,9 @@ impl RawClient {
         });
         let is_sending = AtomicBool::new(false);
         let ended = {
-            let reading = connection.send(unsent, destination, request.limits);
-            let mut reading = std::pin::pin!(timeout(limit, reading));
+            let deadline = Instant::now() + limit;
+            let reading = connection.send(unsent, destination, request.limits, deadline);
+            let mut reading = std::pin::pin!(reading);
             tokio::select! {
                 biased;
                 ended = &mut reading => ended,
@@ -126,15 +127,11 @@ impl RawClient {
             }
         };
         match ended {
-            Ok(Ok(response)) => Ok(Some(response)),
-            Ok(Err(error)) => Err(error.into_failure(Phase::Wait)),
-            Err(_) => {
-                let phase = match connection.progress.phase() {
-                    Phase::Wait if is_sending.load(Ordering::Relaxed) => Phase::Send,
-                    phase => phase,
-                };
-                Err(timed_out(phase, self.timeout, destination))
+            Ok(response) => Ok(Some(response)),
+            Err(http1::Error::TimedOut(Phase::Wait)) if is_sending.load(Ordering::Relaxed) => {
+                Err(timed_out(Phase::Send, self.timeout, destination))
             }
+            Err(error) => Err(error.into_failure(Phase::Wait, self.timeout, destination)),
         }
     }
 }
@@ -146,8 +143,11 @@ pub async fn read_response(method: &str, bytes: Vec<u8>) -> Result<Response, Fai
     let stream = join(io::Cursor::new(bytes), sink());
     let mut connection = Connection::new(stream, &destination).await?;
     let unsent = RawRequest::new(method, []).unsent();
-    let sent = connection.send(unsent, &destination, LIMITS);
-    sent.await.map_err(|error| error.into_failure(Phase::Wait))
+    let limit = Duration::from_secs(30);
+    let deadline = Instant::now() + limit;
+    let sent = connection.send(unsent, &destination, LIMITS, deadline);
+    let response = sent.await;
+    response.map_err(|error| error.into_failure(Phase::Wait, limit, &destination))
 }
 
 #[cfg(test)]
