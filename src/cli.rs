@@ -158,8 +158,13 @@ fn color(arguments: &[OsString]) -> ColorChoice {
     }
 }
 
-/// The flags that are on the command line, even if clap refuses their values.
+/// The flags that are on the command line, even if clap refuses their values; none without environment variables, which
+/// such flags override.
 fn given(arguments: &[OsString]) -> BTreeSet<Id> {
+    let is_ours = |(name, _): (OsString, _)| name.as_encoded_bytes().starts_with(PREFIX.as_bytes());
+    if !std::env::vars_os().any(is_ours) {
+        return BTreeSet::new();
+    }
     let command = Cli::command().ignore_errors(true);
     let matches = command.try_get_matches_from(arguments).ok();
     let Some((_, matches)) = matches.and_then(|mut matches| matches.remove_subcommand()) else {
@@ -214,6 +219,9 @@ fn says_nothing(value: &OsStr, is_switch: bool) -> bool {
 /// Either of two conflicting flags may declare the conflict in clap, so that both directions are checked.
 fn overridden(mode: &Command, given: &BTreeSet<Id>) -> BTreeSet<Id> {
     let mut overridden = BTreeSet::new();
+    if given.is_empty() {
+        return overridden;
+    }
     for one in mode.get_arguments() {
         for other in mode.get_arg_conflicts_with(one) {
             for (winner, loser) in [(one, other), (other, one)] {
@@ -297,8 +305,10 @@ fn advised(
         Refusal::ValueValidation | Refusal::InvalidValue
             if !is_before_mode && !given.contains(long.replace('-', "_").as_str()) =>
         {
-            let variable = ContextValue::String(variable(long));
-            error.insert(ContextKind::InvalidArg, variable);
+            let variable = variable(long);
+            if std::env::var_os(&variable).is_some() {
+                error.insert(ContextKind::InvalidArg, ContextValue::String(variable));
+            }
         }
         _ => {}
     }
@@ -311,7 +321,9 @@ fn suggest(error: &mut clap::Error, tips: Vec<StyledStr>) {
     }
 }
 
+const PREFIX: &str = "TELECMI_CDR_";
+
 /// The environment variable of a flag.
 fn variable(long: &str) -> String {
-    format!("TELECMI_CDR_{}", long.to_uppercase().replace('-', "_"))
+    format!("{PREFIX}{}", long.to_uppercase().replace('-', "_"))
 }
