@@ -15,14 +15,14 @@ const NO_ANSWER: &str = "The agent never picks up: one CDR of leg a, and no leg 
      such calls open for ever, or fail.";
 const REJECTED: &str = "The agent declines or is busy: hangup_reason is sent_reject; handlers that know recv_cancel alone \
      lose the call.";
-const CUSTOMER: &str = "The customer does not answer: leg b missed comes first, then leg a with status answered; handlers for \
-     missed calls stumble over the second, or file it as a second call.";
+const CUSTOMER: &str = "The customer does not answer: leg b missed comes first, then leg a with status answered; \
+     handlers for missed calls fail on the second, or store it as a second call.";
 const CUSTOMER_DECLINED: &str = "The customer declines: leg b missed with sent_reject, then leg a answered; handlers that key on \
      call_id overwrite one leg with the other, or fail on a duplicate key.";
-const GHOST: &str = "With follow-me a short ghost ring is told as missed, and the real outcome follows with a new cmiuuid; \
+const GHOST: &str = "With follow-me a short first ring is reported as missed, and the real outcome follows with a new cmiuuid; \
      handlers that allow one leg a for each call fail on the second.";
 const SOFTPHONE: &str = "Dialled on a softphone there is no request_id and no extra_params, absent and not null; \
-     record[\"request_id\"] is the commonest crash of all.";
+     record[\"request_id\"] is the most frequent crash.";
 const SOFTPHONE_DECLINED: &str = "A softphone call that was declined: no request_id, no extra_params, and sent_reject; handlers that \
      look the call up by its request_id find nothing to look up.";
 const SAMPLE_A: &str = "The sample of leg a on TeleCMI's page as valid JSON, with fresh identifiers but its own appid and \
@@ -32,7 +32,7 @@ const SAMPLE_B: &str = "The sample of leg b on TeleCMI's page as valid JSON, wit
 const YOURS: &str = "The sample on TeleCMI's page with your account and the time of today, as TeleCMI would send it to \
      you; handlers that check the appid, custom or the age of a call must take it.";
 const LEGACY: &str = "The older generation has nine fields, among them click_to_call, and neither call_id nor leg; handlers \
-     that need either one fail on accounts that were never moved.";
+     that need either one fail on accounts of that generation.";
 const LIVE: &str = "Live accounts send virtual_number as a number, extra_params as an object and custom as \"false\"; \
      handlers built from the page call text functions on them.";
 
@@ -86,8 +86,8 @@ pub const CASES: &[Case] = &[
          extra_params[click2call]=true; Express hands on an object where JSON.parse expects text, \
          other frameworks a field of that odd name."),
     Accepts.case("post-legs-reversed", Seen, Post, docs("customer-no-answer"), Reversed,
-        "Deliveries overtake one another, so the answered leg a can come before the missed leg \
-         b; handlers that expect missed first fail, or throw the late one away."),
+        "Deliveries overtake one another, so the answered leg a can come before the missed leg b; \
+         handlers that expect missed first fail, or drop the late one."),
     Accepts.case("get-legs-reversed", Inferred, Get, docs("customer-no-answer"), Reversed,
         "By GET, too, the answered leg a can come before the missed leg b; handlers that update \
          the row of leg b find none yet."),
@@ -98,14 +98,14 @@ pub const CASES: &[Case] = &[
         "Both legs at the same moment by GET: the same race as by POST, often in code that was \
          copied and lost its transaction."),
     Accepts.post("post-legs-two-call-ids", Seen, Scenario("customer-no-answer", Docs, PerLeg),
-        "Whether legs share their call_id is disputed, and live reports differ; handlers that \
-         join legs by call_id miss the partner, only request_id ties them."),
+        "Whether legs share their call_id is disputed, and live reports differ; handlers that join \
+         legs by call_id miss the other leg, only request_id relates them."),
     Accepts.get("get-legs-two-call-ids", Inferred, Scenario("customer-no-answer", Docs, PerLeg),
-        "By GET with a call_id for each leg: handlers that join legs by call_id miss the \
-         partner, only request_id ties them."),
+        "By GET with a call_id for each leg: handlers that join legs by call_id miss the other \
+         leg, only request_id relates them."),
     Accepts.case("live-legs-reversed", Seen, Post, live("customer-rejected"), Reversed,
         "The answered leg a first and in live types, with answeredsec and an object in \
-         extra_params: what a live account really sends on a bad day."),
+         extra_params: a live account can send all of these at once."),
     Accepts.post("live-legs-two-call-ids", Seen, Scenario("customer-rejected", Live, PerLeg),
         "Live types and a call_id for each leg: handlers that take call_id for the call's key \
          end up with two calls of one leg each."),

@@ -49,7 +49,7 @@ pub const IDEMPOTENT: &[Case] = &[
          inserts five times, unless the database itself forbids it and the handler catches that."),
     Idempotent.case("get-race", Inferred, Get, GOOD, Race(5),
         "Copies by GET at the same moment: look-then-insert finds nothing five times, and the \
-         database's objection becomes a 500."),
+         database's error becomes a 500."),
     Idempotent.case("duplicate-with-another-body", Seen, Post, GOOD, AgainChanged,
         "The same ids can come with a changed body, as when an outcome is corrected; an \
          idempotency layer that compares bodies answers 409, and the correction is lost."),

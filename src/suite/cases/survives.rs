@@ -66,7 +66,7 @@ pub const CASES: &[Case] = &[
          JSONDecodeError."),
     Survives.post("deep-nesting", Hostile, Body(deep),
         "Ten thousand levels are a RecursionError in Python, which except ValueError does not \
-         catch, and a dead process where the stack is native."),
+         catch, and a crash where the stack is native."),
     Survives.post("deeper-nesting", Hostile,
         Body(|_| ["[".repeat(50_000), "]".repeat(50_000)].concat().into()),
         "Fifty thousand levels in 100 KB: recursive parsers without a limit of their own \
@@ -168,7 +168,7 @@ pub const CASES: &[Case] = &[
          refuse it without failing."),
     Survives.get("get-without-parameters", Hostile, Text(""),
         "Browsers, health checks and link previews GET the URL alone; a handler that reads CDR \
-         fields at once fails on none."),
+         fields at once fails."),
     Survives.case("get-not-utf-8", Hostile, Get, GOOD, Parameter("custom", "custom=%ff%fe"),
         "%ff is no UTF-8; strict decoders throw where nobody expects it."),
     Survives.case("get-nul", Hostile, Get, GOOD, Parameter("custom", "custom=a%00b"),
@@ -195,27 +195,27 @@ pub const CASES: &[Case] = &[
         "Browsers ask by OPTIONS before they post, and so do scanners; a 501 or 405 is fine, a \
          failure is not."),
     Survives.case("cut-short", Hostile, Post, GOOD, Raw(Script::CutShort),
-        "A sender can die half-way through the body; whoever parses the half without a look at \
+        "A sender can die half-way through the body; code that parses the half without a check of \
          its length fails, or waits for ever."),
     Survives.case("reset-mid-body", Hostile, Post, GOOD, Raw(Script::Reset),
         "A mobile network or a crashed sender resets the connection; the read throws outside of \
          every try, and the loop ends."),
     Survives.case("longer-than-announced", Hostile, Post, GOOD, Raw(Script::TooLong),
         "More bytes than announced look like a second, broken request; the first must still be \
-         answered or dropped in peace."),
+         answered, or its connection closed."),
     Survives.case("half-closed", Inferred, Post, GOOD, Raw(Script::HalfClosed),
         "Some scripts close their side after sending; that is allowed, and an answer is still \
          wanted."),
     Survives.case("chunked", Inferred, Post, GOOD, Raw(Script::Chunked(64)),
-        "Tunnels and proxies may pass a body on in chunks, without a Content-Length; int(None) \
-         is the usual end of it."),
+        "Tunnels and proxies may pass a body on in chunks, without a Content-Length; int(None) is \
+         the usual failure."),
     Survives.case("chunked-not-ascii", Inferred, Post,
         Changed(&[Change::Text("custom", r#"{"name":"अनुष्का 📞 Zoë"}"#)]), Raw(Script::Chunked(7)),
         "A character's bytes can come in two chunks; text that is decoded piece by piece, as by \
          body += chunk in Node, loses the character, which only --read-back shows."),
     Survives.case("stalled-body", Hostile, Post, GOOD, Raw(Script::Stalled),
-        "A sender can fall silent half-way through; a server that reads one request at a time \
-         serves nobody until it speaks again."),
+        "A sender can stop half-way through; a server that reads one request at a time answers no \
+         other until the rest arrives."),
     Survives.case("stalled-head", Hostile, Post, GOOD, Raw(Script::HalfHead),
         "Half a head and then nothing is the oldest attack on web servers; one thread for \
          everybody waits with it."),
@@ -225,7 +225,7 @@ pub const CASES: &[Case] = &[
     Survives.case("byte-by-byte", Hostile, Post, GOOD,
         Raw(Script::Dripped(NEXT_MILLISECOND)),
         "A slow line brings a byte at a time, which is good HTTP; code that calls read once takes \
-         the first byte for all."),
+         the first byte for the whole body."),
     Survives.case("expect-continue", Inferred, Post, GOOD,
         Raw(Script::ExpectContinue(Duration::from_millis(500))),
         "curl and .NET ask with Expect: 100-continue before a body; a server that knows nothing \
@@ -234,10 +234,10 @@ pub const CASES: &[Case] = &[
         "Old proxies and health checks speak HTTP/1.0, without a Host; code that takes Host for \
          granted fails."),
     Survives.case("pipelined", Hostile, Post, GOOD, Raw(Script::Pipelined),
-        "Two requests in one piece: what reads all there is takes both for one body."),
+        "Two requests in one piece: code that reads all that has arrived takes both for one body."),
     Survives.case("length-beyond-memory", Hostile, Post, GOOD, Raw(Script::Length("1099511627776")),
-        "A length of a terabyte costs nothing to announce; a server that makes room for it first \
-         ends there."),
+        "A length of a terabyte costs nothing to announce; a server that allocates the memory \
+         first runs out of it."),
     Survives.case("length-negative", Hostile, Post, GOOD, Raw(Script::Length("-1")),
         "A negative length is no length; read(-1) means everything, and waits for ever."),
     Survives.case("length-no-number", Hostile, Post, GOOD, Raw(Script::Length("many")),
@@ -249,7 +249,7 @@ pub const CASES: &[Case] = &[
         "Scanners and https:// typed for http:// bring a TLS hello; it is no HTTP, and must end \
          that one connection only."),
     Survives.case("huge-header", Hostile, Post, GOOD, Raw(Script::HugeHeader),
-        "A header of 100 KiB is beyond every limit; the answer is 431 or a close, not the end."),
+        "A header of 100 KiB is beyond every limit; the answer is 431 or a close, not a crash."),
     Survives.case("put", Hostile, Other("PUT"), GOOD, InOrder,
         "Scanners try every method; a 405 or 404 is fine, a failure is not."),
 ];

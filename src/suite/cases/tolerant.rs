@@ -24,22 +24,22 @@ pub const CASES: &[Case] = &[
     Tolerant.post("without-call-id", Inferred, Changed(&[Without("call_id")]),
         "The older generation has no call_id; a NOT NULL column or record[\"call_id\"] fails."),
     Tolerant.post("without-leg", Inferred, Changed(&[Without("leg")]),
-        "The older generation names no leg; a branch for a and one for b leaves a third way, \
+        "The older generation names no leg; a branch for a and one for b leaves a third case, \
          often an exception."),
     Tolerant.post("without-virtual-number", Inferred, Changed(&[Without("virtual_number")]),
         "The older generation has no virtual_number; formatting it as a telephone number fails \
-         on nothing."),
+         without a value."),
     Tolerant.post("without-custom", Inferred, Changed(&[Without("custom")]),
         "The older generation has no custom; JSON.parse of it throws before anything is stored."),
     Tolerant.post("without-hangup-reason", Inferred, Changed(&[Without("hangup_reason")]),
-        "The older generation has no hangup_reason; a lookup in a table of reasons fails on \
-         nothing."),
+        "The older generation has no hangup_reason; a lookup in a table of reasons fails without a \
+         value."),
     Tolerant.post("without-user", Hostile, Changed(&[Without("user")]),
         "No one promises that user stays; user.split(\"_\") fails when it is not there."),
     Tolerant.post("without-to", Hostile, Changed(&[Without("to")]),
         "A field that is always there may once be missing; arithmetic on to then fails."),
     Tolerant.post("without-time", Hostile, Changed(&[Without("time")]),
-        "A field that is always there may once be missing; a date made of nothing fails."),
+        "A field that is always there may once be missing; a date made of a missing value fails."),
     Tolerant.post("without-status", Hostile, Changed(&[Without("status")]),
         "A field that is always there may once be missing; a match on status without a default \
          fails."),
@@ -72,7 +72,7 @@ pub const CASES: &[Case] = &[
         "An unset custom is the text false on live accounts; parsed it is a boolean, and looking \
          for fields in it fails."),
     Tolerant.post("custom-text", Seen, Changed(&[Text("custom", "campaign 7, Berlin")]),
-        "custom may be any text; whoever parses it as JSON without a try loses the call."),
+        "custom may be any text; code that parses it as JSON without a try loses the call."),
     Tolerant.post("custom-with-apostrophe", Inferred, Changed(&[Text("custom", "O'Brien")]),
         "Names have apostrophes; SQL that is put together from texts ends there, for attackers \
          too."),
@@ -124,8 +124,8 @@ pub const CASES: &[Case] = &[
         "By GET time is text, and it may become so by POST; time / 1000 fails."),
     Tolerant.post("time-in-seconds", Inferred,
         Changed(&[Computed("time", |cdr| json!(cdr["time"].as_i64().unwrap_or(0) / 1_000))]),
-        "Seconds for milliseconds is the classic mix-up; a check of the year refuses it, and \
-         dates fall into January 1970."),
+        "Seconds for milliseconds is a frequent mistake; a check of the year refuses it, and dates \
+         fall into January 1970."),
     Tolerant.post("time-with-fraction", Inferred, Changed(&[Json("time", "1795338000000.5")]),
         "JSON has one kind of number; a BIGINT column and int(\"….5\") refuse a fraction."),
     Tolerant.post("time-beyond-years", Hostile, Changed(&[Json("time", "999999999999999999")]),
@@ -135,12 +135,12 @@ pub const CASES: &[Case] = &[
         "Telephone numbers have up to 15 digits; 32-bit integers end at 10, and some columns at \
          12."),
     Tolerant.post("to-with-plus", Inferred, Changed(&[Computed("to", |cdr| with_plus(&cdr["to"]))]),
-        "Bare digits are documented, but everything else in the world says +44…; a lookup by \
-         number misses one of the two."),
+        "Bare digits are documented, but most other systems write +44…; a lookup by number misses \
+         one of the two."),
     Tolerant.post("virtual-number-with-plus", Inferred,
         Changed(&[Computed("virtual_number", |cdr| with_plus(&cdr["virtual_number"]))]),
-        "+44… against bare digits: a lookup of the line by its number finds nothing, and then \
-         fails on nothing."),
+        "+44… against bare digits: a lookup of the line by its number finds nothing, and the \
+         handler fails on the missing row."),
     Tolerant.post("user-without-appid", Inferred, Changed(&[Text("user", "101")]),
         "user is <extension>_<appid> by documentation only; split(\"_\")[1] fails on a bare \
          extension."),
@@ -194,13 +194,13 @@ pub const CASES: &[Case] = &[
         "The order of JSON members means nothing and differs between samples; signatures and CSV \
          exports over the raw order break."),
     Tolerant.post("indented", Inferred, Body(|cdr| format!("{:#}", json!(cdr)).into()),
-        "JSON over several lines is JSON; a handler that reads one line of the body gets a \
+        "JSON over several lines is JSON; a handler that reads one line of the body gets only a \
          brace."),
     Tolerant.post("blank-lines-around", Inferred,
         Body(|cdr| format!("\r\n\t {} \n\n", compact(cdr)).into()),
         "White space around JSON is allowed; a check of the first byte refuses it."),
     Tolerant.post("escaped-letters", Inferred, Body(escaped),
-        "Any letter may be written \\u0061; whoever searches the raw body for a word misses it."),
+        "Any letter may be written \\u0061; a search of the raw body for a word misses it."),
     Tolerant.case("header-names-in-lower-case", Inferred, Post, GOOD, Raw(Script::LowerCase),
         "Header names have no case (RFC 9110, 5.1), and proxies that speak HTTP/2 write them in \
          lower case; a lookup of Content-Type alone finds nothing."),
@@ -219,8 +219,8 @@ pub const CASES: &[Case] = &[
         "Incoming calls come to the same URL with from, waitedsec and team, often without leg; \
          handlers take them for outgoing ones, or fail."),
     Tolerant.post("incoming-answered", Doc, Object(incoming_answered),
-        "An answered incoming call brings answeredsec, record and filename; it is no reason to \
-         fail, only to look elsewhere."),
+        "An answered incoming call brings answeredsec, record and filename; a handler must ignore \
+         it, not fail."),
     Tolerant.post("outgoing-answered", Doc,
         Changed(&[Text("leg", "b"), Text("status", "answered"), Text("hangup_reason", "recv_bye"),
             Json("answeredsec", "34"), Json("record", "true"), Computed("filename", recording)]),
@@ -229,7 +229,7 @@ pub const CASES: &[Case] = &[
     // Live events of incoming calls and records of the REST API are no CDRs; users post them to the webhook by mistake.
     Tolerant.post("incoming-live-event", Inferred, Object(incoming_live_event),
         "Leg b of an incoming call's event says direction outbound; handlers that look at \
-         direction alone file it as an outgoing CDR, and miss its fields."),
+         direction alone store it as an outgoing CDR, and miss its fields."),
     Tolerant.post("rest-record", Hostile, Object(rest_record),
         "A record of the REST interface says cmiuid with one u, agent and duration; people \
          replay them as webhooks by mistake, and the handler fails on the names."),
