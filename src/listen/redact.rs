@@ -127,8 +127,14 @@ impl Redactor {
         let request = &exchange.request;
         let body = body(request);
         let known = self.known(exchange, body.as_ref());
+        let before = self.numbers.given();
+        let mut redacted = self.request(request, body.as_ref(), &known);
+        if self.numbers.given() > before {
+            // A number that is found in a header may also stand in the target, which is redacted before the headers.
+            redacted = self.request(request, body.as_ref(), &known);
+        }
         let mut exchange = Exchange {
-            request: self.request(request, body.as_ref(), &known),
+            request: redacted,
             ..exchange.clone()
         };
         if let Some(forwarded) = &mut exchange.answer.forwarded {

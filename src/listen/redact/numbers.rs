@@ -268,6 +268,11 @@ impl Pseudonyms {
         self.given.contains_key(digits)
     }
 
+    /// The number of pseudonyms given so far.
+    pub(super) fn given(&self) -> usize {
+        self.given.len()
+    }
+
     /// Returns whether `digits` are a given or reserved pseudonym, and not original digits that have a pseudonym.
     pub(super) fn is_pseudonym(&self, digits: &str) -> bool {
         let count = self.shape.count(digits);
@@ -327,10 +332,6 @@ impl Pseudonyms {
 
 #[cfg(test)]
 impl Pseudonyms {
-    pub(super) fn remembered(&self) -> usize {
-        self.given.len()
-    }
-
     pub(super) fn skip_to_the_last(&mut self) {
         self.last = self.shape.end - 2;
     }
