@@ -82,12 +82,12 @@ impl Family {
 
     pub fn heading(self) -> &'static str {
         match self {
-            Self::Accepts => "what TeleCMI sends is taken",
-            Self::Idempotent => "the same again is answered the same",
-            Self::Tolerant => "what differs a little is taken too",
-            Self::Survives => "nonsense is refused, and the next CDR is taken",
-            Self::Prompt => "answers come in time",
-            Self::Guard => "without the secret nothing is taken",
+            Self::Accepts => "CDRs as TeleCMI sends them get a 2xx",
+            Self::Idempotent => "a copy gets the same status class",
+            Self::Tolerant => "CDRs with small differences do not fail",
+            Self::Survives => "invalid requests leave the handler working",
+            Self::Prompt => "answers arrive in time",
+            Self::Guard => "requests without the secret are refused",
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::ndjson;
 use crate::net::export::{self, Reason};
 use crate::net::{Destination, Request, query, secret};
 use crate::output::streams::StreamState;
-use crate::output::{OutputOptions, Renderer, Show, catalogue};
+use crate::output::{Format, OutputOptions, Renderer, Show, catalogue};
 use crate::send::schedule::{Job, Schedule};
 use crate::send::{Methods, Origin, Plan, replay};
 
@@ -77,7 +77,10 @@ pub fn list(options: &SendOptions) -> Result<Exit, Error> {
             true if of_scenarios => catalogue::scenario_records(),
             true => catalogue::case_records(&cases),
             false if of_scenarios => renderer.fitted(catalogue::scenarios(theme)),
-            false => renderer.fitted(catalogue::cases(&cases, theme)),
+            false => {
+                let short = options.output_options.format == Format::Line;
+                renderer.fitted(catalogue::cases(&cases, theme, short))
+            }
         }
     }))
 }

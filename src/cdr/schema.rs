@@ -238,7 +238,8 @@ const FORMS: [Form; 12] = {
 
 const PIOPIY_CDR: &str = "a CDR of PIOPIY, whose fields are not those of CHUB";
 const INCOMING: &str = "the CDR of an incoming call, for which TeleCMI has another webhook";
-const UNKNOWN: &str = "not a TeleCMI notification that this version knows";
+const UNKNOWN: &str =
+    "not a TeleCMI notification that this version knows: fewer than 4 documented fields";
 
 /// Returns the row of [`FORMS`] that names a payload.
 pub(super) fn form(fields: &Fields) -> Form {

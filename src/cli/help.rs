@@ -91,7 +91,7 @@ Exit codes:
   1    a check failed: --strict, --count, --expect, --save
   2    usage error, or the run could not start
   124  --timeout passed before --count was reached
-  130  interrupted before --count; 143 by SIGTERM
+  130  Ctrl-C before --count was reached; 143 SIGTERM
   With -- CMD, a failure of CMD sets the exit code.",
 };
 

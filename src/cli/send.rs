@@ -90,7 +90,8 @@ pub struct SendOptions {
     /// PEM file with additional certificates to trust, such as a self-signed one
     #[arg(long, value_name = "FILE", help_heading = TARGET)]
     pub cacert: Option<PathBuf>,
-    /// Maximum time for a request and its answer: 500ms, 15s, 1m30s
+    /// Maximum time for a request and its answer: 500ms, 15s, 1m30s; in the family survives of --suite at most 3s, or
+    /// 20 times as long as a good CDR takes
     #[arg(long, value_name = "D", default_value = "15s", value_parser = parse::some_time, help_heading = TARGET)]
     pub timeout: Duration,
     /// Maximum time for opening a connection, TLS included
@@ -106,7 +107,8 @@ pub struct SendOptions {
           "late", "drop", "retry", "retry_schedule", "keep_alive", "expect_status", "expect_body", "compare"])]
     pub suite: bool,
     /// Run only these test cases: a name of --list-cases, a pattern (get-*), a family (accepts, idempotent, tolerant,
-    /// survives, prompt, guard) or a grade (doc, seen, inferred, hostile); repeatable, or a,b,c
+    /// survives, prompt, guard) or a grade (doc, seen, inferred, hostile); repeatable, or
+    /// a,b,c. A good CDR by each method of the cases is sent first and must be accepted
     #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "of_cases", help_heading = SUITE)]
     pub only: Vec<String>,
     /// Leave out these test cases, given as for --only

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::text::{PROSE, Role, Theme, prose};
+use super::text::{PROSE, Role, Theme, plural, prose};
 use crate::cdr::scenarios::{CATALOGUE, GROUPS, Plan, Scenario};
 use crate::ndjson;
 use crate::suite::{Case, CaseMethod, Family};
@@ -58,7 +58,8 @@ pub fn scenario_records() -> String {
     lines("scenario", records)
 }
 
-pub fn cases(cases: &[&Case], theme: Theme) -> String {
+/// Lists the cases by family; `short` leaves out their descriptions.
+pub fn cases(cases: &[&Case], theme: Theme, short: bool) -> String {
     let mut out = String::new();
     for family in Family::ALL {
         let mut cases = cases.to_vec();
@@ -66,19 +67,25 @@ pub fn cases(cases: &[&Case], theme: Theme) -> String {
         if cases.is_empty() {
             continue;
         }
-        let title = theme.paint(Role::Strong, &format!("{family} ({})", counted(&cases, "")));
+        let title = theme.paint(
+            Role::Strong,
+            &format!("{family} ({})", counted(cases.len().to_string(), &cases)),
+        );
         let _ = writeln!(out, "{title} · {}\n", family.heading());
-        out.extend(cases.into_iter().map(|case| listed(case, theme)));
+        out.extend(cases.into_iter().map(|case| listed(case, theme, short)));
         out.push('\n');
     }
-    let _ = writeln!(out, "{}\n", counted(cases, " cases"));
+    let _ = writeln!(
+        out,
+        "{}\n",
+        counted(plural(cases.len() as u64, "case"), cases)
+    );
     let legend = "[doc] documented [seen] reported from live accounts [calc] computed from the samples \
                   [inferred] fits all samples [hostile] from strangers and broken networks";
     out + &prose(legend, "", PROSE)
 }
 
-fn counted(cases: &[&Case], noun: &str) -> String {
-    let all = format!("{}{noun}", cases.len());
+fn counted(all: String, cases: &[&Case]) -> String {
     match cases.iter().filter_map(|case| case.needed_flag()).count() {
         0 => all,
         1 => format!("{all}, 1 needs a flag"),
@@ -86,7 +93,7 @@ fn counted(cases: &[&Case], noun: &str) -> String {
     }
 }
 
-fn listed(case: &Case, theme: Theme) -> String {
+fn listed(case: &Case, theme: Theme, short: bool) -> String {
     let method = match case.method {
         CaseMethod::Post => "POST",
         CaseMethod::Get => "GET",
@@ -97,6 +104,9 @@ fn listed(case: &Case, theme: Theme) -> String {
     let flag = case.needed_flag();
     let flag = flag.map_or(String::new(), |flag| format!(" · needs {flag}"));
     let about = theme.paint(Role::Faint, &format!("{method} [{}]{flag}", case.grade));
+    if short {
+        return format!("  {name} {about}\n");
+    }
     let wanted = format!("Wanted: {}.", case.expects().words(case));
     let lines = prose(case.why, "    ", PROSE) + &prose(&wanted, "    ", PROSE);
     format!("  {name} {about}\n{lines}")

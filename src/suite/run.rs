@@ -71,10 +71,14 @@ pub async fn run(
         let text = "neither the URL nor a header has a secret, so anybody who finds the URL can post to it; --guard tests a secret";
         summary.remarks.push(Remark::of_run(text.to_owned()));
     }
-    if !options.only.is_empty() && !left_out.is_empty() {
-        let text = "not run, because a flag is missing that --list-cases names".to_owned();
-        let cases = left_out.iter().map(|case| case.name).collect();
-        summary.remarks.push(Remark { text, cases });
+    for flag in ["--guard", "--read-back"] {
+        let needs_it = |case: &&&Case| case.needed_flag() == Some(flag) && !options.only.is_empty();
+        let cases = left_out.iter().filter(needs_it).map(|case| case.name);
+        let cases: Vec<_> = cases.collect();
+        if !cases.is_empty() {
+            let text = format!("not run without {flag}");
+            summary.remarks.push(Remark { text, cases });
+        }
     }
     summary.has_read_back = options.read_back.is_some();
     if let Some(baseline) = &options.baseline {

@@ -109,7 +109,9 @@ fn the_help_of_send() {
           --cacert <FILE>        PEM file with additional certificates to trust,
                                  such as a self-signed one
           --timeout <D>          Maximum time for a request and its answer: 500ms,
-                                 15s, 1m30s [default: 15s]
+                                 15s, 1m30s; in the family survives of --suite at
+                                 most 3s, or 20 times as long as a good CDR takes
+                                 [default: 15s]
           --connect-timeout <D>  Maximum time for opening a connection, TLS included
                                  [default: 5s]
           --keep-alive           Reuse connections instead of opening one for each
@@ -122,7 +124,8 @@ fn the_help_of_send() {
                                   a pattern (get-*), a family (accepts, idempotent,
                                   tolerant, survives, prompt, guard) or a grade
                                   (doc, seen, inferred, hostile); repeatable, or
-                                  a,b,c
+                                  a,b,c. A good CDR by each method of the cases is
+                                  sent first and must be accepted
           --skip <NAME>           Leave out these test cases, given as for --only
           --read-back <URL>       Ask this URL what the handler stored of each CDR,
                                   and compare; {cmiuuid}, {request_id}, {call_id},
@@ -375,7 +378,7 @@ fn the_help_of_listen() {
       1    a check failed: --strict, --count, --expect, --save
       2    usage error, or the run could not start
       124  --timeout passed before --count was reached
-      130  interrupted before --count; 143 by SIGTERM
+      130  Ctrl-C before --count was reached; 143 SIGTERM
       With -- CMD, a failure of CMD sets the exit code.
 
     Each flag can also be set by an environment variable, such

@@ -72,6 +72,9 @@ fn the_list_names_the_flag_without_which_a_case_is_not_run() {
             && guard.contains("\n6 cases, 6 need a flag\n"),
         "{guard}"
     );
+    let short = list("guard-empty", "line").stdout;
+    let row = "  guard-empty POST [hostile] · needs --guard\n\n1 case, 1 needs a flag\n";
+    assert!(short.contains(row), "{short}");
     let records = list("idempotent", "ndjson").records_of("case");
     let needs: Vec<_> = (records.iter())
         .filter_map(|case| case["needs"].as_str())
@@ -85,7 +88,7 @@ fn a_chosen_case_that_needs_a_flag_is_a_remark() {
     let only = ["--only", "post-is-accepted,guard-empty"];
     let send = ["send", "--suite", "--url", &receiver.url];
     let ended = program(send.iter().chain(&only)).run().expect(0);
-    let remark = "\n- not run, because a flag is missing that --list-cases names: guard-empty\n";
+    let remark = "\n- not run without --guard: guard-empty\n";
     assert!(
         ended.stdout.contains(remark) && ended.stdout.contains("\n✓ 1 case held · "),
         "{}",

@@ -54,7 +54,7 @@ fn relatives_are_named() {
     ");
     insta::assert_snapshot!(said(r#"{"hello":"world"}"#), @"
     Unknown None None
-    OtherKind -: not a TeleCMI notification that this version knows
+    OtherKind -: not a TeleCMI notification that this version knows: fewer than 4 documented fields
     ");
 }
 

@@ -279,9 +279,9 @@ fn blind_spots(theme: Theme, width: usize) -> String {
         theme.paint(Role::Strong, "What a black box cannot see")
     );
     for text in [
-        "whether two copies became one record: run --only duplicate, and count what was stored: one.",
-        "whether leg b overwrote leg a: run --only post-customer-no-answer, and look for two records of one request_id.",
-        "whether a 200 meant anything: run --only get-is-accepted, and look for the CDR.",
+        "whether two copies became one record: run --suite --only duplicate, and count what was stored: one.",
+        "whether leg b overwrote leg a: run --suite --only post-customer-no-answer, and look for two records of one request_id.",
+        "whether a 200 meant anything: run --suite --only get-is-accepted, and look for the CDR.",
     ] {
         out += &item(text, width);
     }

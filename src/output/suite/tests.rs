@@ -159,7 +159,11 @@ fn nothing_is_wider_than_a_narrow_terminal_but_what_is_copied() {
         theme,
         LAYOUT,
     ));
-    text.push_str(&catalogue::cases(&table().collect::<Vec<_>>(), theme));
+    text.push_str(&catalogue::cases(
+        &table().collect::<Vec<_>>(),
+        theme,
+        false,
+    ));
     for line in text
         .lines()
         .filter(|line| !line.contains("telecmi-cdr send"))
@@ -177,7 +181,7 @@ fn verbose_names_every_skipped_case() {
 
 #[test]
 fn the_list_has_every_case_with_what_it_stands_for() {
-    let text = catalogue::cases(&table().collect::<Vec<_>>(), Theme::plain());
+    let text = catalogue::cases(&table().collect::<Vec<_>>(), Theme::plain(), false);
     for case in table() {
         assert!(text.contains(&format!("  {} ", case.name)), "{}", case.name);
     }
