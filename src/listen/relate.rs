@@ -7,8 +7,8 @@
 use std::borrow::Cow;
 use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, VecDeque};
-use std::hash::BuildHasher as _;
-use std::sync::Arc;
+use std::hash::{BuildHasher as _, Hash};
+use std::num::NonZeroU64;
 
 use crate::cdr::remark::Remark;
 use crate::cdr::{self, Fields};
@@ -16,13 +16,14 @@ use crate::clock::{Timestamp, format_duration};
 use crate::exchange::Relation;
 use crate::net::Request;
 
-/// Limit of CDRs whose fingerprints are kept, at about 300 bytes each.
+/// Limit of CDRs whose fingerprints are kept, at about 200 bytes each.
 const REMEMBERED: usize = 10_000;
 
 /// Identifiers of more than 128 bytes are ignored. TeleCMI's identifiers have at most 43 bytes.
 const MAX_ID_BYTES: usize = 128;
 
-pub(super) type Fingerprint = u64;
+/// An `Option<NonZeroU64>` takes half the memory of an `Option<u64>`.
+pub(super) type Fingerprint = NonZeroU64;
 
 fn id<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
     cdr::word(fields, name).filter(|id| (1..=MAX_ID_BYTES).contains(&id.len()))
@@ -60,8 +61,11 @@ impl Seen {
 #[derive(Debug, Default)]
 pub struct Relations {
     hasher: RandomState,
-    seen: VecDeque<Arc<Seen>>,
-    first: HashMap<Fingerprint, Arc<Seen>>,
+    seen: VecDeque<Seen>,
+    /// The number of CDRs that were dropped from `seen`.
+    dropped: usize,
+    /// For each fingerprint, the number of CDRs before the first CDR that has it.
+    first: HashMap<Fingerprint, usize>,
 }
 
 impl Relations {
@@ -79,53 +83,59 @@ impl Relations {
     ) -> (Fingerprint, Option<Relation>, Option<Remark>) {
         let hasher = &self.hasher;
         let (method, body) = (&request.method, &request.body.0);
-        let of_request = || hasher.hash_one(("request", method, &request.target, body));
+        let of_request = || fingerprint(hasher, ("request", method, &request.target, body));
         let Some(cdr) = cdr else {
             return (of_request(), None, None);
         };
-        let of = |name| id(cdr, name).map(|id| hasher.hash_one((name, id)));
+        let of = |name| id(cdr, name).map(|id| fingerprint(hasher, (name, id)));
         let cmiuuid = of("cmiuuid");
         // Duplicates are recognised only among CDRs with a `cmiuuid`, which all of TeleCMI's have.
-        let content = cmiuuid.map(|_| hasher.hash_one(("content", content(cdr))));
+        let content = cmiuuid.map(|_| fingerprint(hasher, ("content", content(cdr))));
         let new = Seen {
             n,
             at,
             leg: of("leg"),
-            bytes: hasher.hash_one(("bytes", &request.target, body)),
-            copy: content.map(|content| hasher.hash_one(("copy", method, content))),
+            bytes: fingerprint(hasher, ("bytes", &request.target, body)),
+            copy: content.map(|content| fingerprint(hasher, ("copy", method, content))),
             content,
             cmiuuid,
             request_id: of("request_id"),
             call_id: of("call_id"),
         };
         let identity = new.copy.unwrap_or_else(of_request);
-        let earlier = new.keys().find_map(|key| self.first.get(&key));
+        let place = new.keys().find_map(|key| self.first.get(&key));
+        let earlier = place.and_then(|place| self.seen.get(place - self.dropped));
         let relation = earlier.map(|earlier| {
             let (how, text) = relation(earlier, &new, method, id(cdr, "leg"));
             let (n, how) = (earlier.n, how.to_owned());
             Relation { n, how, text }
         });
         let remark = relation.as_ref().and_then(Relation::remark);
-        self.remember(Arc::new(new));
+        self.remember(new);
         (identity, relation, remark)
     }
 
-    fn remember(&mut self, new: Arc<Seen>) {
+    fn remember(&mut self, new: Seen) {
         if self.seen.len() == REMEMBERED
             && let Some(oldest) = self.seen.pop_front()
         {
             for key in oldest.keys() {
-                let first = self.first.get(&key);
-                if first.is_some_and(|first| first.n == oldest.n) {
+                if self.first.get(&key) == Some(&self.dropped) {
                     self.first.remove(&key);
                 }
             }
+            self.dropped += 1;
         }
+        let place = self.dropped + self.seen.len();
         for key in new.keys() {
-            self.first.entry(key).or_insert_with(|| Arc::clone(&new));
+            self.first.entry(key).or_insert(place);
         }
         self.seen.push_back(new);
     }
+}
+
+fn fingerprint(hasher: &RandomState, value: impl Hash) -> Fingerprint {
+    NonZeroU64::new(hasher.hash_one(value)).unwrap_or(NonZeroU64::MIN)
 }
 
 fn relation(earlier: &Seen, new: &Seen, method: &str, leg: Option<&str>) -> (&'static str, String) {
@@ -315,7 +325,7 @@ mod tests {
         );
         let long = cdr(&"x".repeat(1_000_000), &"y".repeat(129), "c", "a");
         relate(&mut relations, 1, at, &post, &long);
-        let call = relations.hasher.hash_one(("call_id", "c"));
+        let call = fingerprint(&relations.hasher, ("call_id", "c"));
         assert_eq!(relations.first.keys().collect::<Vec<_>>(), [&call]);
     }
 }
