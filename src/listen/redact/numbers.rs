@@ -31,7 +31,7 @@ static NUMBER_NAME: LazyLock<Regex> = LazyLock::new(|| {
          |.*(?:caller[_-]?id|mobile|msisdn|number|phone|telephone|phone_?no|mobile_?no|contact_?no|_to|_from))$",
     )
 });
-static APP_NAME: LazyLock<Regex> = LazyLock::new(|| pattern("(?i)^app[_-]?id$"));
+static APP_NAME: LazyLock<Regex> = LazyLock::new(|| pattern("(?i)^(?:.*[_-])?app[_-]?id$"));
 /// The value of `user` is `<extension>_<appid>`; the `filename` of a recording contains `_<appid>` too.
 static USER_NAME: LazyLock<Regex> = LazyLock::new(|| pattern("(?i)^(?:user|filename)$"));
 static APP_ID: LazyLock<Regex> = LazyLock::new(|| pattern("^[0-9]{5,}"));
