@@ -48,10 +48,17 @@ fn start(invocation: &Invocation) -> Result<Exit, Error> {
         let what = "too few files may be open in this program: ulimit -n 1024 raises the limit";
         Error::Usage(what.to_owned())
     })?;
-    let mut builder = match invocation {
-        // Judging and recording a request takes more time than sending a request, so `listen` has two threads.
-        Invocation::Listen(_) => Builder::new_multi_thread(),
-        _ => Builder::new_current_thread(),
+    // One thread is too slow for judging requests and for opening a connection for each delivery; deliveries on kept
+    // connections are faster on one thread.
+    let takes_two_threads = match invocation {
+        Invocation::Listen(_) => true,
+        Invocation::Send(options) => options.schedule.concurrency > 1 && !options.keep_alive,
+        Invocation::Generate(..) => false,
+    };
+    let mut builder = if takes_two_threads {
+        Builder::new_multi_thread()
+    } else {
+        Builder::new_current_thread()
     };
     let runtime = builder.worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(Error::Start)?;
