@@ -303,12 +303,11 @@ impl Redactor {
             return (None, end);
         }
         // An app id before a letter keeps its digits, unless a number has them.
-        let is_app = |digits: &str, end| {
-            let is_app =
-                apps.is_pseudonym(digits) || apps.has(digits) || known.apps.contains(digits);
-            is_app && !is_letter(decoded.byte(end))
+        let is_app = |digits: &str| apps.has(digits) || known.apps.contains(digits);
+        let ends_number = |digits: &str, end| {
+            (apps.is_pseudonym(digits) || is_app(digits)) && !is_letter(decoded.byte(end))
         };
-        if let Some((digits, end)) = known.in_pieces(decoded, start, &self.numbers, is_app) {
+        if let Some((digits, end)) = known.in_pieces(decoded, start, &self.numbers, ends_number) {
             return (Some(self.numbers.of(&digits)), end);
         }
         let is_long = digits.len() >= SHORTEST_ALONE;
@@ -319,8 +318,7 @@ impl Redactor {
             && !decoded.is_cut_at(word.end)
             && !known.is_within(&decoded.text[word]);
         let is_known = known.numbers.contains(digits) && (is_long || !is_in_request_id);
-        let is_app = self.apps.has(digits) || known.apps.contains(digits);
-        if is_app && !is_known && !is_between_letters {
+        if is_app(digits) && !is_known && !is_between_letters {
             return (Some(self.apps.of(digits)), end);
         }
         let looks_like_number =
