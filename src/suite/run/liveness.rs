@@ -8,7 +8,6 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use super::Suite;
 use super::side_by_side::holds_connection;
 use crate::clock::format_duration;
-use crate::net::Request;
 use crate::suite::event::{CaseRecord, Event, Reply};
 use crate::suite::read_back::ReadBack;
 use crate::suite::requests::CaseRequests;
@@ -63,9 +62,8 @@ impl<F: FnMut(Event)> Suite<'_, F> {
         } else {
             2
         };
-        let good = self.good(requests, 1);
         sleep_until(ended + pauses.settle_delay / part).await;
-        let first = self.quick.send(&good).await;
+        let first = self.send_good(requests, 1).await;
         if first.accepted() {
             self.unchecked.clear();
             self.remarks.note_latency(first.latency);
@@ -115,9 +113,9 @@ impl<F: FnMut(Event)> Suite<'_, F> {
         record
     }
 
-    fn good(&self, requests: &CaseRequests, n: u64) -> Request {
+    async fn send_good(&self, requests: &CaseRequests, n: u64) -> Observed {
         let method = self.accepted.first().unwrap_or(&CaseMethod::Post);
-        requests.liveness_check(n, *method)
+        self.quick.send(&requests.liveness_check(n, *method)).await
     }
 
     /// Runs a case again with other identifiers, and a good CDR behind it. If the case has ended the handler again, waits
@@ -126,7 +124,7 @@ impl<F: FnMut(Event)> Suite<'_, F> {
         let again = requests.clone().renewed();
         let observed = self.client_for(case).deliver(case, &again).await;
         sleep(self.options.pauses.settle_delay).await;
-        let is_back = self.quick.send(&self.good(&again, 0)).await.accepted();
+        let is_back = self.send_good(&again, 0).await.accepted();
         if !is_back {
             let _ = self.recovery(&again).await;
         }
@@ -149,7 +147,7 @@ impl<F: FnMut(Event)> Suite<'_, F> {
             }
             let until = began + self.options.pauses.recovery_timeout;
             sleep_until(until.min(Instant::now() + wait)).await;
-            let Ok(good) = timeout_at(until, self.quick.send(&self.good(requests, n))).await else {
+            let Ok(good) = timeout_at(until, self.send_good(requests, n)).await else {
                 break;
             };
             if good.accepted() {
