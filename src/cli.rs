@@ -35,7 +35,6 @@ use generate::Generate;
     after_help = help::PROGRAM.end(),
     override_usage = "telecmi-cdr <COMMAND>\n       telecmi-cdr --generate <WHAT>",
     max_term_width = 100,
-    hide_possible_values = true,
     disable_help_subcommand = true,
     args_conflicts_with_subcommands = true,
     arg_required_else_help = true
@@ -59,41 +58,46 @@ const ONCE: [&str; 10] = [
     "url", "read_back", "forward_to", "public_url", "file", "output", "save", "junit", "baseline", "expect_body",
 ];
 
+/// clap makes the flags of a mode when the mode is chosen.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum Invocation {
     /// Send sample CDRs to a webhook handler, by POST or GET
-    #[command(help_template = help::TEMPLATE, disable_help_flag = true, args_override_self = true, arg = help::flag())]
+    #[command(help_template = help::TEMPLATE, disable_help_flag = true, hide_possible_values = true, args_override_self = true)]
     Send(Box<send::SendOptions>),
     /// Receive CDRs, show what arrived and what is wrong with it
-    #[command(help_template = help::TEMPLATE, disable_help_flag = true, args_override_self = true, arg = help::flag())]
+    #[command(help_template = help::TEMPLATE, disable_help_flag = true, hide_possible_values = true, args_override_self = true)]
     Listen(Box<listen::ListenOptions>),
     #[command(skip)]
     Generate(Generate, Option<Box<Destination>>),
 }
 
 pub fn command() -> Command {
-    with_environment(Cli::command(), &BTreeSet::new(), false)
+    Cli::command().mut_subcommands(|mode| with_environment(mode, &BTreeSet::new(), false))
 }
 
 /// The first of the `arguments` is the program's name; environment variables supply the flags that are not given.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, clap::Error> {
     let arguments = with_help_flag(arguments.into_iter().collect());
-    let command = Cli::command().color(color(&arguments));
     let given = given(&arguments);
     let mut words = arguments.iter().map(|word| word.as_encoded_bytes());
     let has_negative = words.any(|word| matches!(word, [b'-', b'0'..=b'9', ..]));
-    let mut command = with_environment(command, &given, has_negative);
-    if arguments.iter().any(|word| word == "-h") {
-        command = help::short(command);
-    }
+    let is_short = arguments.iter().any(|word| word == "-h");
+    let chosen = arguments.get(1);
+    let command = Cli::command().color(color(&arguments));
+    let mut command = command.mut_subcommands(|mode| match mode.get_name() {
+        name if chosen.is_none_or(|chosen| chosen != name) => mode,
+        _ if is_short => help::short(with_environment(mode, &given, has_negative)),
+        _ => with_environment(mode, &given, has_negative),
+    });
     let matches = command.try_get_matches_from_mut(&arguments);
-    let matches = matches.map_err(|error| advised(error, &command, &given, &arguments))?;
+    let matches = matches.map_err(|error| advised(error, &mut command, &given, &arguments))?;
     let cli = Cli::from_arg_matches(&matches)?;
     if cli.url.is_some() && cli.generate.is_none() {
         let mut error = clap::Error::new(Refusal::UnknownArgument).with_cmd(&command);
         let flag = ContextValue::String("--url".to_owned());
         error.insert(ContextKind::InvalidArg, flag);
-        return Err(advised(error, &command, &given, &arguments));
+        return Err(advised(error, &mut command, &given, &arguments));
     }
     let invalid = |text: String| {
         clap::Error::raw(Refusal::ValueValidation, format!("{text}\n")).with_cmd(&command)
@@ -176,35 +180,32 @@ fn given(arguments: &[OsString]) -> BTreeSet<Id> {
 
 /// Every flag of a mode gets an environment variable, unless the flag conflicts with one on the command line. The
 /// variable of a switch takes `1`, `true`, `yes`, `0` and so on.
-fn with_environment(mut command: Command, given: &BTreeSet<Id>, has_negative: bool) -> Command {
-    // clap's own flags exist only after `Command::build`.
-    command.build();
-    command.mut_subcommands(|mode| {
-        let overridden = overridden(&mode, given);
-        mode.args_override_self(false).mut_args(|mut argument| {
-            let id = argument.get_id().clone();
-            let is_list = matches!(argument.get_action(), ArgAction::Append);
-            if !is_list && !ONCE.contains(&id.as_str()) {
-                argument = argument.overrides_with(id);
-            }
-            let is_switch = matches!(argument.get_action(), ArgAction::SetTrue);
-            if is_switch {
-                argument = argument.value_parser(BoolishValueParser::new());
-            } else if argument.get_action().takes_values() && !argument.is_positional() {
-                // A value such as `-1/s` is a wrong value of the flag, not an unknown flag.
-                argument = argument.allow_hyphen_values(has_negative);
-            }
-            let Some(long) = argument.get_long().filter(|long| *long != "help") else {
-                return argument;
-            };
-            let name = variable(long);
-            let is_empty =
-                std::env::var_os(&name).is_some_and(|value| says_nothing(&value, is_switch));
-            if is_empty || overridden.contains(argument.get_id()) {
-                return argument;
-            }
-            argument.env(name).hide_env(true).hide_env_values(true)
-        })
+fn with_environment(mut mode: Command, given: &BTreeSet<Id>, has_negative: bool) -> Command {
+    // The flags exist only after `Command::build`.
+    mode.build();
+    let overridden = overridden(&mode, given);
+    mode.args_override_self(false).mut_args(|mut argument| {
+        let id = argument.get_id().clone();
+        let is_list = matches!(argument.get_action(), ArgAction::Append);
+        if !is_list && !ONCE.contains(&id.as_str()) {
+            argument = argument.overrides_with(id);
+        }
+        let is_switch = matches!(argument.get_action(), ArgAction::SetTrue);
+        if is_switch {
+            argument = argument.value_parser(BoolishValueParser::new());
+        } else if argument.get_action().takes_values() && !argument.is_positional() {
+            // A value such as `-1/s` is a wrong value of the flag, not an unknown flag.
+            argument = argument.allow_hyphen_values(has_negative);
+        }
+        let Some(long) = argument.get_long().filter(|long| *long != "help") else {
+            return argument;
+        };
+        let name = variable(long);
+        let is_empty = std::env::var_os(&name).is_some_and(|value| says_nothing(&value, is_switch));
+        if is_empty || overridden.contains(argument.get_id()) {
+            return argument;
+        }
+        argument.env(name).hide_env(true).hide_env_values(true)
     })
 }
 
@@ -255,7 +256,7 @@ fn with_help_flag(mut arguments: Vec<OsString>) -> Vec<OsString> {
 /// Adds advice to clap's error: the mode of a flag before the mode, and the environment variable of a wrong value.
 fn advised(
     mut error: clap::Error,
-    command: &Command,
+    command: &mut Command,
     given: &BTreeSet<Id>,
     arguments: &[OsString],
 ) -> clap::Error {
@@ -296,6 +297,7 @@ fn advised(
     let of = |mode: &&Command| mode.get_arguments().any(is_named);
     match error.kind() {
         Refusal::UnknownArgument if is_before_mode => {
+            command.build();
             let modes = command.get_subcommands().filter(of).map(Command::get_name);
             let tips = modes.map(|mode| {
                 format!("the flag belongs to a mode: telecmi-cdr {mode} {flag}").into()

@@ -124,14 +124,10 @@ impl Page {
 const SHORT: &str = "url demo method suite scenario file set print format help port host inspect save \
     forward_to tunnel strict";
 
-/// Changes the help of a command to that of `-h`, which fits a screen.
-pub fn short(mut command: Command) -> Command {
-    command.build();
-    command.mut_subcommands(|mode| {
-        let name = mode.get_name().to_owned();
-        mode.help_template(
-            "{about-with-newline}\n{usage-heading} {usage}\n\n{all-args}{after-help}",
-        )
+/// Changes the help of a mode to that of `-h`, which fits a screen.
+pub fn short(mode: Command) -> Command {
+    let name = mode.get_name().to_owned();
+    mode.help_template("{about-with-newline}\n{usage-heading} {usage}\n\n{all-args}{after-help}")
         .after_help(format!(
             "All flags, examples and exit codes: telecmi-cdr {name} --help"
         ))
@@ -139,7 +135,6 @@ pub fn short(mut command: Command) -> Command {
             let is_shown = SHORT.split_whitespace().any(|id| flag.get_id() == id);
             flag.help_heading("Options").hide(!is_shown)
         })
-    })
 }
 
 /// Each mode defines `--help` itself, so that the flag is listed last.

@@ -37,7 +37,7 @@ const TUNNEL_HELP: &str = "Start a tunnel and show its public URL: cloudflared, 
     reason = "a flag without a value is a boolean"
 )]
 #[derive(Debug, Args)]
-#[command(before_help = help::LISTEN.examples(), after_help = help::LISTEN.end())]
+#[command(before_help = help::LISTEN.examples(), after_help = help::LISTEN.end(), arg = help::flag())]
 pub struct ListenOptions {
     /// Port to listen on; 0 chooses a free port
     #[arg(short, long, value_name = "N", default_value_t = 8237, value_parser = parse::port, help_heading = WHERE)]

@@ -63,7 +63,7 @@ const OUTPUT: &str = "Output";
     reason = "a flag without a value is a boolean"
 )]
 #[derive(Debug, Args)]
-#[command(before_help = help::SEND.examples(), after_help = help::SEND.end())]
+#[command(before_help = help::SEND.examples(), after_help = help::SEND.end(), arg = help::flag())]
 #[command(group = ArgGroup::new("of_cases").args(["suite", "list_cases"]).multiple(true))]
 pub struct SendOptions {
     /// URL of the handler; its query parameters are kept
