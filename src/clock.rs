@@ -38,8 +38,8 @@ impl Timestamp {
     }
 
     /// The local time of day. [`local_zone`] names the zone.
-    pub(crate) fn time_of_day(self) -> String {
-        self.local().strftime("%H:%M:%S%.3f").to_string()
+    pub(crate) fn time_of_day(self) -> impl fmt::Display {
+        self.local().time().strftime("%H:%M:%S%.3f")
     }
 
     pub(crate) fn to_second(self) -> String {
@@ -230,7 +230,7 @@ mod tests {
         ] {
             let timestamp = Timestamp(ms);
             assert_eq!(timestamp.to_string(), text);
-            assert_eq!(timestamp.time_of_day(), text[11..23]);
+            assert_eq!(timestamp.time_of_day().to_string(), text[11..23]);
             assert_eq!(
                 timestamp.to_second(),
                 format!("{} {} UTC", &text[..10], &text[11..19])

@@ -52,7 +52,7 @@ fn safe<T: Serialize>(value: &T) -> Vec<u8> {
 pub fn one_line(bytes: &[u8]) -> String {
     match serde_json::from_slice::<&RawValue>(bytes) {
         Ok(json) => safe_json(&json),
-        Err(_) => clean(&String::from_utf8_lossy(bytes)),
+        Err(_) => clean(&String::from_utf8_lossy(bytes)).into_owned(),
     }
 }
 

@@ -212,8 +212,7 @@ impl Show {
                 let retries = summary.retries.as_ref();
                 let retries = retries.map(|report| retries::section(report, theme));
                 let text = retries.unwrap_or_default() + &listening::summary(summary, theme);
-                let text = self.renderer.fitted(text);
-                self.data(&text);
+                self.data(&self.renderer.fitted(text));
             }
         }
     }
@@ -254,7 +253,8 @@ impl Show {
 
     pub fn suite(&mut self, event: &crate::suite::event::Event) {
         use crate::suite::event::Event;
-        let ndjson = self.renderer.options.ndjson();
+        let Renderer { options, theme, .. } = self.renderer;
+        let ndjson = options.ndjson();
         let text = match event {
             Event::Started(started) if ndjson => return self.record("started", started),
             Event::Case(record) if ndjson => return self.record("case", record),
@@ -266,14 +266,12 @@ impl Show {
                 return self.remark(&format!("{cases} for {url} · seed {seed}"));
             }
             Event::Case(record) => {
-                let (theme, verbose) = (self.renderer.theme, self.renderer.options.verbose);
                 self.progress.step(!record.failed());
-                let text = self.suite.case(record, theme, verbose);
+                let text = self.suite.case(record, theme, options.verbose);
                 self.renderer.fitted(text)
             }
             Event::Finished(summary) => {
                 self.progress.finish();
-                let Renderer { options, theme, .. } = self.renderer;
                 let layout = suite::Layout {
                     width: self.renderer.width(),
                     terminal: self.renderer.terminal_width(),
@@ -366,7 +364,7 @@ impl Show {
     }
 
     pub fn remark(&mut self, text: &str) {
-        let text = self.err_theme.paint(Role::Faint, &clean(text));
+        let text = self.err_theme.paint(Role::Faint, clean(text));
         self.talk(&format!("{text}\n"));
     }
 
@@ -380,7 +378,7 @@ impl Show {
     pub fn tunnel_said(&mut self, line: &str) {
         if !self.renderer.options.quiet {
             let line = format!("tunnel: {}", clean(line));
-            self.say(&format!("{}\n", self.err_theme.paint(Role::Faint, &line)));
+            self.say(&format!("{}\n", self.err_theme.paint(Role::Faint, line)));
         }
     }
 
@@ -393,20 +391,21 @@ impl Show {
         // Error messages may quote files and are escaped; only the line breaks of usage messages are the program's own.
         let message = match error {
             Error::Usage(message) => clean_lines(message),
-            other => clean(&other.to_string()),
+            other => clean(&other.to_string()).into_owned(),
         };
         let causes = successors(error.source(), |&cause| cause.source());
-        let causes = causes.map(|cause| (Role::Bad, "caused by:", clean(&cause.to_string())));
+        let causes = causes.map(|cause| (Role::Bad, "caused by:", cause.to_string()));
         let said = match error {
             Error::Tunnel { said, .. } | Error::Handler { said, .. } => said.as_slice(),
             _ => &[],
         };
-        let it_said = |line: &String| (Role::Faint, "it said:", clean(line));
+        let it_said = |line: &String| (Role::Faint, "it said:", line.clone());
         let said = said.iter().map(it_said);
         let hint = error.hint().map(|hint| (Role::Name, "hint:", hint));
         let mut text = format!("{} {message}\n", self.err_theme.paint(Role::Bad, "error:"));
         for (role, label, line) in causes.chain(said).chain(hint) {
-            let _ = writeln!(text, "  {} {line}", self.err_theme.paint(role, label));
+            let label = self.err_theme.paint(role, label);
+            let _ = writeln!(text, "  {label} {}", clean(&line));
         }
         self.say(&text);
     }

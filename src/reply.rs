@@ -74,7 +74,7 @@ pub fn reply_line(response: &Response) -> Option<String> {
         Err(_) => text_line(text.lines().map(collapsed).collect())?,
     };
     let line = collapsed(&line);
-    (!line.is_empty()).then(|| clean(&beginning(&line, MAX_CHARS)))
+    (!line.is_empty()).then(|| clean(&beginning(&line, MAX_CHARS)).into_owned())
 }
 
 /// Returns whether a response is an HTML page, by its content type or its first tag.

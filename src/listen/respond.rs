@@ -176,7 +176,7 @@ fn refusal(status: u16, why: &str) -> Response {
 pub(crate) fn sentence(remark: &Remark) -> String {
     match &remark.field {
         Some(field) => format!("{}: {}", field.cleaned(), remark.text.cleaned()),
-        None => remark.text.cleaned(),
+        None => remark.text.cleaned().into_owned(),
     }
 }
 

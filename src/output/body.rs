@@ -1,5 +1,5 @@
-//! Renders a body as lines: JSON token by token, coloured and indented but not serialised again; other bodies line by line.
-//! The length is bounded, and control characters are escaped.
+//! Renders a body as lines, each with a line break: JSON token by token, coloured and indented but not serialised again;
+//! other bodies line by line. The length is bounded, and control characters are escaped.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use regex_lite::{Captures, Regex};
 use super::text::{Role, Theme};
 use crate::json::{self, Kind};
 use crate::reply::MESSAGES;
-use crate::untrusted::{clean, disturbs, is_plain, pattern};
+use crate::untrusted::{clean, disturbs, pattern};
 
 /// Of a body, at most 4 KiB and 100 lines are shown; the remaining bytes or lines are counted.
 const MAX_BYTES: usize = 4 * 1024;
@@ -24,7 +24,7 @@ pub const MAX_LINE: usize = 300;
 
 /// JSON in one line without spaces: the first `MAX_LINE` characters, or more if the message ends later. A message far
 /// behind them, as behind a stack trace, is a line of its own. Returns `None` for a body that is not JSON.
-pub fn compact_json(body: &[u8]) -> Option<Vec<String>> {
+pub fn compact_json(body: &[u8]) -> Option<String> {
     let text = json_text(body)?;
     let (mut compact, mut key, mut best, mut message) = (String::new(), None, usize::MAX, 0..0);
     for token in json::tokens(text) {
@@ -46,28 +46,29 @@ pub fn compact_json(body: &[u8]) -> Option<Vec<String>> {
     }
     let to_its_end = compact[..message.end].chars().count();
     Some(if message.start > 2 * MAX_LINE {
-        vec![cut(&compact, MAX_LINE), cut(&compact[message], MAX_LINE)]
+        let message = cut(&compact[message], MAX_LINE);
+        format!("{}\n{message}\n", cut(&compact, MAX_LINE))
     } else {
-        vec![cut(&compact, to_its_end.clamp(MAX_LINE, MAX_BYTES))]
+        cut(&compact, to_its_end.clamp(MAX_LINE, MAX_BYTES)).into_owned() + "\n"
     })
 }
 
 pub fn compressed(size: u64, names: &str) -> String {
-    format!("{size} bytes, compressed ({}), not shown", clean(names))
+    format!("{size} bytes, compressed ({}), not shown\n", clean(names))
 }
 
 /// The first `most` characters of a line, and the number of the others.
-pub fn cut(line: &str, most: usize) -> String {
+pub fn cut(line: &str, most: usize) -> Cow<'_, str> {
     match line.char_indices().nth(most) {
-        None => line.to_owned(),
+        None => line.into(),
         Some((end, _)) => {
             let more = line[end..].chars().count();
-            format!("{}… {more} characters more (-v shows them)", &line[..end])
+            format!("{}… {more} characters more (-v shows them)", &line[..end]).into()
         }
     }
 }
 
-pub fn lines(body: &[u8], theme: Theme) -> Vec<String> {
+pub fn lines(body: &[u8], theme: Theme) -> String {
     json_lines(body, theme).unwrap_or_else(|| text_lines(body))
 }
 
@@ -83,44 +84,44 @@ fn json_text(body: &[u8]) -> Option<&str> {
 }
 
 /// `json_lines` returns `None` for a body that is not JSON.
-fn json_lines(body: &[u8], theme: Theme) -> Option<Vec<String>> {
+fn json_lines(body: &[u8], theme: Theme) -> Option<String> {
     let text = json_text(body)?;
-    let mut lines = vec![String::new()];
-    let mut depth = 0_usize;
-    let mut after_open = false;
+    let mut out = String::with_capacity(2 * text.len().min(MAX_BYTES));
+    let mut line_break = "\n".to_owned();
+    let (mut lines, mut after_open) = (1, false);
     for token in json::tokens(text) {
         let is_close = token.kind == Kind::Close;
         if after_open && !is_close {
-            depth += 1;
-            lines.push("  ".repeat(depth));
+            line_break += "  ";
+            out += &line_break;
+            lines += 1;
         }
-        if token.start > MAX_BYTES || lines.len() >= MAX_LINES {
-            lines.push(theme.paint(Role::Faint, &more(text.len() - token.start)));
+        if token.start > MAX_BYTES || lines >= MAX_LINES {
+            let more = more(text.len() - token.start);
+            let _ = write!(out, "\n{}", theme.paint(Role::Faint, more));
             break;
         }
         if is_close && !after_open {
-            depth = depth.saturating_sub(1);
-            lines.push("  ".repeat(depth));
+            line_break.truncate(line_break.len() - 2);
+            out += &line_break;
+            lines += 1;
         }
-        let readable = readable(token.text);
-        let raw = bounded(&readable);
-        let painted = match token.kind {
-            Kind::Key => theme.paint(Role::Name, &raw),
-            Kind::String => theme.paint(Role::Text, &raw),
-            Kind::Number => theme.paint(Role::Number, &raw),
-            Kind::Word => theme.paint(Role::Word, &raw),
-            Kind::Colon => ": ".to_owned(),
-            Kind::Comma | Kind::Open | Kind::Close => raw.into_owned(),
+        let mut paint = |role| {
+            let _ = write!(out, "{}", theme.paint(role, bounded(&readable(token.text))));
         };
-        if let Some(line) = lines.last_mut() {
-            line.push_str(&painted);
+        match token.kind {
+            Kind::Key => paint(Role::Name),
+            Kind::String => paint(Role::Text),
+            Kind::Number => paint(Role::Number),
+            Kind::Word => paint(Role::Word),
+            Kind::Colon => out += ": ",
+            Kind::Comma => out.extend([",", &line_break]),
+            Kind::Open | Kind::Close => out += token.text,
         }
+        lines += usize::from(token.kind == Kind::Comma);
         after_open = token.kind == Kind::Open;
-        if token.kind == Kind::Comma {
-            lines.push("  ".repeat(depth));
-        }
     }
-    Some(lines)
+    Some(out + "\n")
 }
 
 /// Replaces the escapes of characters that can be shown and are not ASCII, such as `\u092a`, also in a string that holds
@@ -153,71 +154,82 @@ fn readable(raw: &str) -> Cow<'_, str> {
 }
 
 fn bounded(raw: &str) -> Cow<'_, str> {
-    if raw.len() > MAX_BYTES {
-        let is_boundary = |at: &usize| raw.is_char_boundary(*at);
-        let end = (0..=MAX_BYTES).rev().find(is_boundary).unwrap_or(0);
-        return format!("{}{}", clean(&raw[..end]), more(raw.len() - end)).into();
+    if raw.len() <= MAX_BYTES {
+        return clean(raw);
     }
-    if is_plain(raw) {
-        raw.into()
-    } else {
-        clean(raw).into()
-    }
+    let is_boundary = |at: &usize| raw.is_char_boundary(*at);
+    let end = (0..=MAX_BYTES).rev().find(is_boundary).unwrap_or(0);
+    format!("{}{}", clean(&raw[..end]), more(raw.len() - end)).into()
 }
 
 /// In a body that is not JSON, bytes that are not UTF-8 are shown as `\xff`. A body of which they and control characters
 /// are more than a quarter is named only.
-fn text_lines(body: &[u8]) -> Vec<String> {
+fn text_lines(body: &[u8]) -> String {
     let shown = &body[..body.len().min(MAX_BYTES)];
     let invalid: usize = shown.utf8_chunks().map(|chunk| chunk.invalid().len()).sum();
     let is_control = |byte: &&u8| byte.is_ascii_control() && !byte.is_ascii_whitespace();
     let controls = shown.iter().filter(is_control);
     if body.len() > MAX_BINARY && 4 * (invalid + controls.count()) > shown.len() {
-        return vec![format!("{} bytes, not text, not shown", body.len())];
+        return format!("{} bytes, not text, not shown\n", body.len());
     }
-    let mut text = String::new();
-    for chunk in shown.utf8_chunks() {
-        text.push_str(chunk.valid());
-        for byte in chunk.invalid() {
-            let _ = write!(text, "\\x{byte:02x}");
+    let mut text = String::with_capacity(shown.len() + 1);
+    for mut line in shown.split(|byte| *byte == b'\n') {
+        while let Some(rest) = line.strip_suffix(b"\r") {
+            line = rest;
         }
+        for chunk in line.utf8_chunks() {
+            text += &clean(chunk.valid());
+            for byte in chunk.invalid() {
+                let _ = write!(text, "\\x{byte:02x}");
+            }
+        }
+        text.push('\n');
     }
-    let line = |line: &str| clean(line.trim_end_matches('\r'));
-    let mut lines: Vec<String> = text.split('\n').map(line).collect();
-    lines.pop_if(|last| last.is_empty());
-    let more_lines = lines.drain(MAX_LINES.min(lines.len())..);
-    let cut: usize = more_lines.map(|line| line.len() + 1).sum();
-    let unseen = cut + body.len() - shown.len();
+    pop_empty_line(&mut text);
+    let mut ends = text.match_indices('\n').map(|(end, _)| end + 1);
+    let end = ends.nth(MAX_LINES - 1).unwrap_or(text.len());
+    let unseen = text.len() - end + body.len() - shown.len();
+    text.truncate(end);
     if unseen > 0 {
-        lines.push(more(unseen));
+        text += &(more(unseen) + "\n");
     }
-    lines
+    text
 }
 
-pub fn pairs(pairs: &[(String, String)], theme: Theme) -> Vec<String> {
+pub fn indented<'a>(text: &'a str, indent: &'a str) -> impl Iterator<Item = &'a str> {
+    let lines = text.split_inclusive('\n');
+    lines.flat_map(move |line| [indent, line])
+}
+
+/// Removes the last line of a text, whose lines end with line breaks, if it is empty.
+pub fn pop_empty_line(text: &mut String) {
+    if text == "\n" || text.ends_with("\n\n") {
+        text.pop();
+    }
+}
+
+pub fn pairs(pairs: &[(String, String)], theme: Theme) -> String {
     /// `MAX_WIDTH` exceeds the longest documented field name of a CDR; longer names do not widen the column.
     const MAX_WIDTH: usize = 24;
     let widths = pairs.iter().map(|(name, _)| clean(name).chars().count());
     let short = widths.filter(|width| *width <= MAX_WIDTH);
     let width = short.max().unwrap_or(0);
     let mut shown = 0;
-    let mut lines = Vec::new();
+    let mut out = String::new();
     for (place, (name, value)) in pairs.iter().enumerate() {
-        if lines.len() >= MAX_LINES || shown > MAX_BYTES {
+        if place >= MAX_LINES || shown > MAX_BYTES {
             let more = format!("… {} more parameters", pairs.len() - place);
-            lines.push(theme.paint(Role::Faint, &more));
+            let _ = writeln!(out, "{}", theme.paint(Role::Faint, more));
             break;
         }
         shown += name.len() + value.len();
         let name = bounded(name);
-        let padding = " ".repeat(width.saturating_sub(name.chars().count()));
-        lines.push(format!(
-            "{}{padding} = {}",
-            theme.paint(Role::Name, &name),
-            theme.paint(Role::Text, &bounded(value))
-        ));
+        let padding = width.saturating_sub(name.chars().count());
+        let name = theme.paint(Role::Name, name);
+        let value = theme.paint(Role::Text, bounded(value));
+        let _ = writeln!(out, "{name}{:padding$} = {value}", "");
     }
-    lines
+    out
 }
 
 #[cfg(test)]
@@ -227,7 +239,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn shown(body: &[u8]) -> String {
-        lines(body, Theme::plain()).join("\n")
+        lines(body, Theme::plain())
     }
 
     #[test]

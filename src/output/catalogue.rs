@@ -4,10 +4,13 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::text::{PROSE, Role, Theme, plural, prose};
+use super::text::{Role, Theme, count, plural, prose};
 use crate::cdr::scenarios::{CATALOGUE, GROUPS, Plan, Scenario};
 use crate::ndjson;
 use crate::suite::{Case, CaseMethod, Family};
+
+/// Descriptions are wrapped to 60 columns.
+const PROSE: usize = 60;
 
 fn cdrs(story: &Scenario) -> Vec<String> {
     match story.plan {
@@ -27,7 +30,7 @@ pub fn scenarios(theme: Theme) -> String {
     for story in &CATALOGUE {
         let cdrs = cdrs(story).join(", then ");
         let name = theme.paint(Role::Strong, story.name);
-        let grade = theme.paint(Role::Faint, &format!("[{}]", story.grade));
+        let grade = theme.paint(Role::Faint, format!("[{}]", story.grade));
         let _ = writeln!(out, "{name} {grade}\n  {}\n  CDRs: {cdrs}", story.summary);
         if let Some(caveat) = story.caveat() {
             let _ = writeln!(out, "  {}", theme.paint(Role::Faint, caveat));
@@ -35,7 +38,7 @@ pub fn scenarios(theme: Theme) -> String {
     }
     out += "\nGroups\n";
     for (name, meaning) in GROUPS {
-        let name = theme.paint(Role::Strong, &format!("{name:<11}"));
+        let name = theme.paint(Role::Strong, format!("{name:<11}"));
         let _ = writeln!(out, "  {name} {meaning}");
     }
     out += "\n[doc] documented  [seen] reported from live accounts  [inferred] fits all samples\n";
@@ -67,19 +70,14 @@ pub fn cases(cases: &[&Case], theme: Theme, short: bool) -> String {
         if cases.is_empty() {
             continue;
         }
-        let title = theme.paint(
-            Role::Strong,
-            &format!("{family} ({})", counted(cases.len().to_string(), &cases)),
-        );
+        let count = counted(cases.len().to_string(), &cases);
+        let title = theme.paint(Role::Strong, format!("{family} ({count})"));
         let _ = writeln!(out, "{title} · {}\n", family.heading());
         out.extend(cases.into_iter().map(|case| listed(case, theme, short)));
         out.push('\n');
     }
-    let _ = writeln!(
-        out,
-        "{}\n",
-        counted(plural(cases.len() as u64, "case"), cases)
-    );
+    let all = plural(cases.len() as u64, "case");
+    let _ = writeln!(out, "{}\n", counted(all, cases));
     let legend = "[doc] documented [seen] reported from live accounts [calc] computed from the samples \
                   [inferred] fits all samples [hostile] from strangers and broken networks";
     out + &prose(legend, "", PROSE)
@@ -88,8 +86,7 @@ pub fn cases(cases: &[&Case], theme: Theme, short: bool) -> String {
 fn counted(all: String, cases: &[&Case]) -> String {
     match cases.iter().filter_map(|case| case.needed_flag()).count() {
         0 => all,
-        1 => format!("{all}, 1 needs a flag"),
-        some => format!("{all}, {some} need a flag"),
+        n => format!("{all}, {}", count(n as u64, "needs a flag", "need a flag")),
     }
 }
 
@@ -103,7 +100,7 @@ fn listed(case: &Case, theme: Theme, short: bool) -> String {
     let name = theme.paint(Role::Name, case.name);
     let flag = case.needed_flag();
     let flag = flag.map_or(String::new(), |flag| format!(" · needs {flag}"));
-    let about = theme.paint(Role::Faint, &format!("{method} [{}]{flag}", case.grade));
+    let about = theme.paint(Role::Faint, format!("{method} [{}]{flag}", case.grade));
     if short {
         return format!("  {name} {about}\n");
     }

@@ -48,11 +48,8 @@ fn case(record: &CaseRecord) -> String {
         seconds(record.took)
     );
     if let Some(reason) = &record.skipped {
-        let reason = escaped(reason);
-        let _ = writeln!(
-            out,
-            ">\n      <skipped message=\"{reason}\"/>\n    </testcase>"
-        );
+        let skipped = format!("<skipped message=\"{}\"/>", escaped(reason));
+        let _ = writeln!(out, ">\n      {skipped}\n    </testcase>");
     } else if let Some(cause) = record.cause {
         let message = format!("{}: {}", cause.words(), record.got);
         let lines = [
@@ -67,15 +64,11 @@ fn case(record: &CaseRecord) -> String {
         let line = |(name, text): (_, Option<&str>)| Some(format!("{name}: {}", escaped(text?)));
         let lines: Vec<String> = lines.into_iter().filter_map(line).collect();
         let exchange = suite::exchange(record, Theme::plain());
-        let exchange: Vec<_> = exchange.iter().map(|line| escaped(line)).collect();
-        let _ = writeln!(
-            out,
-            ">\n      <failure message=\"{}\" type=\"{}\">{}</failure>\n      <system-out>{}</system-out>\n    </testcase>",
-            escaped(&message),
-            cause,
-            lines.join("\n"),
-            exchange.join("\n")
-        );
+        let exchange: Vec<_> = exchange.lines().map(escaped).collect();
+        let (message, lines) = (escaped(&message), lines.join("\n"));
+        let failure = format!("<failure message=\"{message}\" type=\"{cause}\">{lines}</failure>");
+        let output = format!("<system-out>{}</system-out>", exchange.join("\n"));
+        let _ = writeln!(out, ">\n      {failure}\n      {output}\n    </testcase>");
     } else {
         out.push_str("/>\n");
     }

@@ -18,11 +18,11 @@ const DASHBOARD: [&str; 3] = [
 /// `send` command to try.
 pub fn ready(listening: &Listening, hint: bool, theme: Theme) -> String {
     let row = |label: &str, url: &str| {
-        let label = theme.paint(Role::Strong, label)
-            + &" ".repeat(12_usize.saturating_sub(label.len()).max(1));
-        format!("{label}{url}\n")
+        let padding = 12_usize.saturating_sub(label.len()).max(1);
+        let label = theme.paint(Role::Strong, label);
+        format!("{label}{:padding$}{url}\n", "")
     };
-    let faint = |line: &str| theme.paint(Role::Faint, line) + "\n";
+    let faint = |line: &str| format!("{}\n", theme.paint(Role::Faint, line));
     let mut text = row("listening on", &listening.url);
     if let Some(url) = &listening.public_url {
         text += &row("public URL", &to_register(url));
@@ -35,10 +35,8 @@ pub fn ready(listening: &Listening, hint: bool, theme: Theme) -> String {
         text += &faint(&format!("times are in {zone}"));
     }
     if hint {
-        text += &faint(&format!(
-            "try: telecmi-cdr send --url {}/webhook/cdr   (Ctrl-C stops)",
-            listening.url
-        ));
+        let command = format!("telecmi-cdr send --url {}/webhook/cdr", listening.url);
+        text += &faint(&format!("try: {command}   (Ctrl-C stops)"));
     }
     text
 }
@@ -49,7 +47,7 @@ fn to_register(url: &str) -> String {
         || url[beginning..].trim_end_matches('/').contains('/');
     let url = clean(url);
     if has_path {
-        url
+        url.into_owned()
     } else {
         format!("{}/webhook/cdr", url.trim_end_matches('/'))
     }
@@ -102,7 +100,7 @@ pub fn summary(summary: &Summary, theme: Theme) -> String {
     ];
     let parts: Vec<_> = parts.into_iter().flatten().collect();
     let role = Role::of(summary.exit.code() == 0);
-    format!("{} · {}\n", theme.paint(role, &ending), parts.join(" · "))
+    format!("{} · {}\n", theme.paint(role, ending), parts.join(" · "))
 }
 
 pub fn ending(ending: Ending) -> &'static str {

@@ -1,13 +1,13 @@
 //! Renders each request that `listen` received as a block of lines.
 
+use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
 use super::body;
-use super::text::{Role, Theme, indented};
+use super::text::{Role, Theme};
 use crate::cdr::Fields;
 use crate::cdr::account;
 use crate::cdr::judge::{SEPARATOR, shown};
-use crate::cdr::remark::Remark;
 use crate::cdr::schema::Generation;
 use crate::clock::{Timestamp, format_duration};
 use crate::exchange::{Answer, Exchange, Forwarded};
@@ -20,20 +20,21 @@ pub fn exchange(exchange: &Exchange, theme: Theme, verbose: bool) -> String {
     if is_probe(&exchange.request) && exchange.answer.forwarded.is_none() && !verbose {
         return probe(exchange, theme);
     }
-    let mut first = Vec::new();
-    if let Some(forwarded) = &exchange.answer.forwarded {
-        first.extend(passed_on(forwarded, theme, verbose));
-    }
-    first.extend(meaning(exchange, theme));
+    let forwarded = exchange.answer.forwarded.as_ref();
+    let forwarded = forwarded.map(|forwarded| passed_on(forwarded, theme, verbose));
+    let mut first = forwarded.unwrap_or_default() + &meaning(exchange, theme);
     if verbose {
-        first.extend(details(exchange, theme));
+        first += &details(exchange, theme);
     } else if exchange.claimed.is_some() {
-        first.push(sender(exchange));
+        first += &(sender(exchange) + "\n");
     }
-    let mut sections = vec![first, content(exchange, theme), remarks(exchange, theme)];
-    sections.retain(|lines| !lines.is_empty());
-    let sections: Vec<_> = sections.iter().map(|lines| indented(lines, "  ")).collect();
-    format!("{}\n{}\n", head(exchange, theme), sections.join("\n"))
+    let mut out = head(exchange, theme) + "\n";
+    for section in [first, content(exchange, theme), remarks(exchange, theme)] {
+        if !section.is_empty() {
+            out.extend(body::indented(&section, "  ").chain(["\n"]));
+        }
+    }
+    out
 }
 
 /// An exchange in one line: time, what happened, who, the answer, and the remarks.
@@ -41,40 +42,39 @@ pub fn line(exchange: &Exchange, theme: Theme) -> String {
     if is_probe(&exchange.request) {
         return probe(exchange, theme);
     }
-    let verdict = &exchange.verdict;
-    let mut parts = meaning(exchange, theme);
-    parts.truncate(2);
-    if !verdict.kind.is_cdr() {
+    let meaning = meaning(exchange, theme);
+    let mut parts: String = meaning.split_inclusive('\n').take(2).collect();
+    if !exchange.verdict.kind.is_cdr() {
         let path = secret::masked_url(path_of(exchange));
         let method = clean(&exchange.request.method);
-        parts.push(format!("{method} {}", clean(&beginning(&path, 60))));
+        let _ = writeln!(parts, "{method} {}", clean(&beginning(&path, 60)));
     }
     if let Some(forwarded) = &exchange.answer.forwarded {
         let failure = forwarded.failure.as_ref();
-        parts.extend(failure.map(|failure| theme.paint(Role::Bad, &clean(&failure.text))));
+        let failure = failure.map(|failure| clean(&failure.text).into_owned());
         let is_error = forwarded.status.is_some_and(|status| status >= 400);
         let response = forwarded.response.as_ref().filter(|_| is_error);
-        let reply = response.and_then(reply_line);
-        parts.extend(reply.map(|line| theme.paint(Role::Bad, &line)));
+        for text in failure.into_iter().chain(response.and_then(reply_line)) {
+            let _ = writeln!(parts, "{}", theme.paint(Role::Bad, text));
+        }
     }
-    let remarks = verdict.remarks.iter();
-    parts.extend(remarks.map(|remark| remark_line(remark, theme)));
-    parts.extend(not_saved(exchange, theme));
-    let uncounted = exchange.uncounted.as_ref();
-    parts.extend(uncounted.map(|why| format!("does not count: {}", why.cleaned())));
+    parts += &problems(exchange, theme);
+    if let Some(why) = &exchange.uncounted {
+        let _ = writeln!(parts, "does not count: {}", why.cleaned());
+    }
     format!(
         "{}  {}  {}  {}\n",
-        theme.paint(Role::Faint, &exchange.received_at.time_of_day()),
-        theme.paint(Role::Strong, &format!("#{}", exchange.n)),
+        theme.paint(Role::Faint, exchange.received_at.time_of_day()),
+        theme.paint(Role::Strong, format_args!("#{}", exchange.n)),
         answer(&exchange.answer, theme),
-        parts.join(SEPARATOR)
+        parts.trim_end_matches('\n').replace('\n', SEPARATOR)
     )
 }
 
 /// The one line of a health check or of a browser's request for an icon.
 fn probe(exchange: &Exchange, theme: Theme) -> String {
-    let line = head(exchange, Theme::plain());
-    theme.paint(Role::Faint, &format!("{line} · no webhook")) + "\n"
+    let line = head(exchange, Theme::plain()) + " · no webhook";
+    format!("{}\n", theme.paint(Role::Faint, line))
 }
 
 /// An exchange's first line: `09:12:31.402  #1  POST /webhook/cdr  200 · 1.2 ms`.
@@ -83,59 +83,63 @@ fn head(exchange: &Exchange, theme: Theme) -> String {
     let took = format_duration(Duration::from_secs_f64(exchange.took_ms.max(0.0) / 1e3));
     format!(
         "{}  {}  {} {}  {} {}",
-        theme.paint(Role::Faint, &exchange.received_at.time_of_day()),
-        theme.paint(Role::Strong, &format!("#{}", exchange.n)),
-        theme.paint(Role::Strong, &clean(&beginning(&request.method, 20))),
+        theme.paint(Role::Faint, exchange.received_at.time_of_day()),
+        theme.paint(Role::Strong, format_args!("#{}", exchange.n)),
+        theme.paint(Role::Strong, clean(&beginning(&request.method, 20))),
         clean(&beginning(&secret::masked_url(path_of(exchange)), 200)),
         answer(&exchange.answer, theme),
-        theme.paint(Role::Faint, &format!("· {took}")),
+        theme.paint(Role::Faint, format_args!("· {took}")),
     )
 }
 
 /// The line of a forwarded request: `→ http://localhost:5000/cdr  200 · 1.1 ms`. The listener's own status is added if
 /// its class differs from the handler's.
-fn passed_on(forwarded: &Forwarded, theme: Theme, verbose: bool) -> Vec<String> {
+fn passed_on(forwarded: &Forwarded, theme: Theme, verbose: bool) -> String {
     let took = format_duration(forwarded.latency);
     let answer = match (forwarded.status, &forwarded.failure) {
-        (Some(status), _) => theme.paint(Role::of(status < 400), &status.to_string()),
-        (None, Some(failure)) => theme.paint(Role::Bad, &clean(&failure.text)),
+        (Some(status), _) => theme.paint(Role::of(status < 400), status).to_string(),
+        (None, Some(failure)) => theme.paint(Role::Bad, clean(&failure.text)).to_string(),
         (None, None) => String::new(),
     };
-    let took = theme.paint(Role::Faint, &format!("· {took}"));
-    let mut line = format!("→ {}  {answer} {took}", clean(&forwarded.url));
+    let took = theme.paint(Role::Faint, format!("· {took}"));
+    let mut out = format!("→ {}  {answer} {took}", clean(&forwarded.url));
     if let (Some(status), Some(instead_of)) = (forwarded.status, forwarded.instead_of)
         && status / 100 != instead_of / 100
     {
         let own = format!(" · without --forward-to the answer is {instead_of}");
-        line.push_str(&theme.paint(Role::Faint, &own));
+        let _ = write!(out, "{}", theme.paint(Role::Faint, own));
     }
     if forwarded.status.is_some() && !forwarded.complete {
-        line.push_str(&theme.paint(Role::Odd, " · the body is incomplete"));
+        let incomplete = theme.paint(Role::Odd, " · the body is incomplete");
+        let _ = write!(out, "{incomplete}");
     }
-    let mut lines = vec![line];
+    out.push('\n');
     let Some(response) = forwarded.response.as_ref() else {
-        return lines;
+        return out;
     };
-    if !verbose {
-        lines.extend(reply_line(response).map(|line| format!("  {line}")));
-        return lines;
+    let reply = if verbose {
+        let body = match response.decoded() {
+            Ok(body) => body::lines(&body, theme),
+            Err(names) => body::compressed(response.size, &names),
+        };
+        headers(&response.headers, theme) + &body
+    } else {
+        reply_line(response).map_or(String::new(), |line| line + "\n")
+    };
+    out.extend(body::indented(&reply, "  "));
+    out
+}
+
+pub(super) fn headers(headers: &[Header], theme: Theme) -> String {
+    let mut out = String::new();
+    for header in headers {
+        let name = theme.paint(Role::Name, clean(&header.name));
+        let _ = writeln!(out, "{name}: {}", clean(&header.text()));
     }
-    let headers = response.headers.iter();
-    lines.extend(headers.map(|header| format!("  {}", header_line(header, theme))));
-    let body = match response.decoded() {
-        Ok(body) => body::lines(&body, theme),
-        Err(names) => vec![body::compressed(response.size, &names)],
-    };
-    lines.extend(body.iter().map(|line| format!("  {line}")));
-    lines
+    out
 }
 
-pub(super) fn header_line(header: &Header, theme: Theme) -> String {
-    let name = theme.paint(Role::Name, &clean(&header.name));
-    format!("{name}: {}", clean(&header.text()))
-}
-
-fn answer(answer: &Answer, theme: Theme) -> String {
+fn answer(answer: &Answer, theme: Theme) -> impl Display {
     let (role, text) = match (answer.status, answer.fault.as_deref()) {
         (Some(status), None) => (Role::of(status < 400), status.to_string()),
         (Some(status), Some("status")) => (Role::Bad, format!("{status} (injected)")),
@@ -143,7 +147,7 @@ fn answer(answer: &Answer, theme: Theme) -> String {
         (None, Some(fault)) => (Role::Bad, format!("✗ {fault} (injected)")),
         (None, None) => (Role::Bad, "no answer".to_owned()),
     };
-    theme.paint(role, &text)
+    theme.paint(role, text)
 }
 
 /// A GET is shown with its path only, because its query's parameters are listed below the head.
@@ -163,30 +167,21 @@ fn sender(exchange: &Exchange) -> String {
     }
 }
 
-fn details(exchange: &Exchange, theme: Theme) -> Vec<String> {
+fn details(exchange: &Exchange, theme: Theme) -> String {
     let request = &exchange.request;
-    let mut lines = vec![format!(
-        "{} · {} · {} bytes",
-        sender(exchange),
-        clean(&request.version),
-        request.size
-    )];
+    let (version, size) = (clean(&request.version), request.size);
+    let mut out = format!("{} · {version} · {size} bytes\n", sender(exchange));
     let call_id = exchange.cdr.as_ref().and_then(|cdr| shown(cdr, "call_id"));
     if let Some(id) = call_id.and_then(|id| account::CallId::decode(&id)) {
-        lines.push(format!(
-            "call_id created {} by server {}",
-            id.time.to_second(),
-            account::mac_text(id.server.mac)
-        ));
+        let (time, server) = (id.time.to_second(), account::mac_text(id.server.mac));
+        let _ = writeln!(out, "call_id created {time} by server {server}");
     }
-    let headers = secret::masked_headers(request.headers.clone());
-    lines.extend(headers.iter().map(|header| header_line(header, theme)));
-    lines
+    out + &headers(&secret::masked_headers(request.headers.clone()), theme)
 }
 
-fn content(exchange: &Exchange, theme: Theme) -> Vec<String> {
+fn content(exchange: &Exchange, theme: Theme) -> String {
     let request = &exchange.request;
-    let mut lines = Vec::new();
+    let mut out = String::new();
     if let Some(query) = request.query().filter(|_| request.method == "GET") {
         let mut pairs = query::decode(query).pairs;
         for (name, value) in &mut pairs {
@@ -194,27 +189,27 @@ fn content(exchange: &Exchange, theme: Theme) -> Vec<String> {
                 secret::MASK.clone_into(value);
             }
         }
-        lines = body::pairs(&pairs, theme);
+        out = body::pairs(&pairs, theme);
     }
     let kept = request.body.len() as u64;
     let compression = compression(&request.headers, &request.body.0);
     match compression.filter(|_| request.body.text().is_none()) {
-        Some(names) => lines.push(body::compressed(request.size, &names)),
-        None if kept > 0 => lines.extend(body::lines(&request.body.0, theme)),
+        Some(names) => out += &body::compressed(request.size, &names),
+        None if kept > 0 => out += &body::lines(&request.body.0, theme),
         None => {}
     }
     if request.size > kept {
         let text = format!("… {kept} of {} bytes were kept", request.size);
-        lines.push(theme.paint(Role::Faint, &text));
+        let _ = writeln!(out, "{}", theme.paint(Role::Faint, text));
     }
     // The last empty line of a body is removed, because an empty line separates the sections anyway.
-    lines.pop_if(|last| last.is_empty());
-    lines
+    body::pop_empty_line(&mut out);
+    out
 }
 
-fn remarks(exchange: &Exchange, theme: Theme) -> Vec<String> {
+fn remarks(exchange: &Exchange, theme: Theme) -> String {
     let verdict = &exchange.verdict;
-    let mut lines = Vec::new();
+    let mut out = String::new();
     let departs = verdict.remarks.iter().any(|remark| remark.code.departs());
     if verdict.generation.is_some() && !departs {
         let by_query = match &*exchange.request.method {
@@ -222,50 +217,51 @@ fn remarks(exchange: &Exchange, theme: Theme) -> Vec<String> {
             _ => "",
         };
         let text = format!("✓ conforms to the documented CDR{by_query}");
-        lines.push(theme.paint(Role::Good, &text));
+        let _ = writeln!(out, "{}", theme.paint(Role::Good, text));
     }
-    let remarks = verdict.remarks.iter();
-    lines.extend(remarks.map(|remark| remark_line(remark, theme)));
-    lines.extend(not_saved(exchange, theme));
+    out += &problems(exchange, theme);
     for relation in &exchange.related {
         // Duplicates and conflicts are listed as remarks of the exchange already.
         if !matches!(relation.how.as_str(), "duplicate" | "conflict") {
             let text = format!("→ {}", clean(&relation.text));
-            lines.push(theme.paint(Role::Number, &text));
+            let _ = writeln!(out, "{}", theme.paint(Role::Number, text));
         }
     }
     if let Some(why) = &exchange.uncounted {
-        lines.push(theme.paint(Role::Odd, &format!("not counted: {}", why.cleaned())));
+        let text = format!("not counted: {}", why.cleaned());
+        let _ = writeln!(out, "{}", theme.paint(Role::Odd, text));
     }
-    lines
+    out
 }
 
-fn not_saved(exchange: &Exchange, theme: Theme) -> Option<String> {
-    let why = exchange.answer.unsaved.as_ref()?;
-    Some(theme.paint(Role::Bad, &format!("✗ not saved: {}", clean(why))))
-}
-
-fn remark_line(remark: &Remark, theme: Theme) -> String {
+/// The remarks on a request, and why it was not saved.
+fn problems(exchange: &Exchange, theme: Theme) -> String {
+    let mut out = String::new();
     let mark = theme.paint(Role::Odd, "!");
-    let text = remark.text.cleaned();
-    let Some(field) = &remark.field else {
-        return format!("{mark} {text}");
-    };
-    let field = clean(&beginning(field.as_it_came(), 60));
-    format!("{mark} {}: {text}", theme.paint(Role::Name, &field))
+    for remark in &exchange.verdict.remarks {
+        let field = remark.field.as_ref().map_or(String::new(), |field| {
+            let field = beginning(field.as_it_came(), 60);
+            format!("{}: ", theme.paint(Role::Name, clean(&field)))
+        });
+        let _ = writeln!(out, "{mark} {field}{}", remark.text.cleaned());
+    }
+    if let Some(why) = &exchange.answer.unsaved {
+        let text = format!("✗ not saved: {}", clean(why));
+        let _ = writeln!(out, "{}", theme.paint(Role::Bad, text));
+    }
+    out
 }
 
-fn meaning(exchange: &Exchange, theme: Theme) -> Vec<String> {
+fn meaning(exchange: &Exchange, theme: Theme) -> String {
     let empty = Fields::new();
     let cdr = exchange.cdr.as_ref().unwrap_or(&empty);
     let verdict = &exchange.verdict;
-    let mut kind = theme.paint(Role::Strong, verdict.kind_words());
-    kind += &verdict.leg_and_reason(cdr);
+    let kind = theme.paint(Role::Strong, verdict.kind_words());
+    let mut out = format!("{kind}{}\n", verdict.leg_and_reason(cdr));
     if !verdict.kind.is_cdr() {
-        return vec![kind];
+        return out;
     }
-    let field = |name| shown(cdr, name).map(|text| clean(&text));
-    let user = field("user").map(|user| match user.split_once('_') {
+    let user = shown(cdr, "user").map(|user| match user.split_once('_') {
         Some((extension, app_id)) => format!("agent {extension} of app {app_id}"),
         None => format!("user {user}"),
     });
@@ -281,25 +277,29 @@ fn meaning(exchange: &Exchange, theme: Theme) -> Vec<String> {
     });
     // PIOPIY has no click2call: a `request_id` stands in every outbound call of its API.
     let placed = (verdict.generation != Some(Generation::Piopiy)).then_some(placed);
-    let lines = [
-        vec![
+    let lines: [&[Option<String>]; 3] = [
+        &[
             user,
-            field("virtual_number").map(|number| format!("caller ID {number}")),
+            shown(cdr, "virtual_number").map(|number| format!("caller ID {number}")),
         ],
-        vec![
-            field("to").map(|to| format!("rang {to}")),
-            field("answeredsec").map(|seconds| format!("answered for {seconds} s")),
+        &[
+            shown(cdr, "to").map(|to| format!("rang {to}")),
+            shown(cdr, "answeredsec").map(|seconds| format!("answered for {seconds} s")),
             placed,
         ],
-        vec![
+        &[
             time.map(|time| format!("call of {}", time.to_second())),
             generation.map(str::to_owned),
         ],
     ];
-    let lines = lines.map(|parts| {
-        let parts: Vec<_> = parts.into_iter().flatten().collect();
-        parts.join(SEPARATOR)
-    });
-    let lines = lines.into_iter().filter(|line| !line.is_empty());
-    [kind].into_iter().chain(lines).collect()
+    for parts in lines {
+        for part in parts.iter().flatten() {
+            let separator = if out.ends_with('\n') { "" } else { SEPARATOR };
+            out.extend([separator, &clean(part)]);
+        }
+        if !out.ends_with('\n') {
+            out.push('\n');
+        }
+    }
+    out
 }

@@ -105,10 +105,8 @@ fn findings(report: &Report, most: usize, theme: Theme) -> String {
     out.extend(requests.take(most).map(|history| listed(history, theme)));
     let left_out = report.requests.len().saturating_sub(most) as u64 + report.left_out;
     if left_out > 0 {
-        let _ = writeln!(
-            out,
-            "  and {left_out} more: --report FILE lists up to 1 000"
-        );
+        let where_to = "--report FILE lists up to 1 000";
+        let _ = writeln!(out, "  and {left_out} more: {where_to}");
     }
     out
 }
@@ -122,7 +120,7 @@ fn listed(history: &RetryHistory, theme: Theme) -> String {
         (None, Some(id)) => format!("{}{leg}, by {method}", clean(id)),
         (None, None) => format!("a CDR without cmiuuid{leg}, by {method}"),
     };
-    let mut out = format!("  {}\n", theme.paint(Role::Name, &name));
+    let mut out = format!("  {}\n", theme.paint(Role::Name, name));
     for (place, attempt) in history.attempts.iter().enumerate() {
         if place + 1 == history.attempts.len() && history.left_out > 0 {
             let _ = writeln!(out, "    … {} left out", history.left_out);
@@ -135,7 +133,7 @@ fn listed(history: &RetryHistory, theme: Theme) -> String {
         let number = format!("#{}", attempt.n);
         let purpose = attempt.fault.as_ref().map_or("", |_| ", injected");
         let is_2xx = attempt.fault.is_none() && matches!(attempt.status, Some(200..300));
-        let outcome = theme.paint(Role::of(is_2xx), &attempt.outcome());
+        let outcome = theme.paint(Role::of(is_2xx), attempt.outcome());
         let at = attempt.at;
         let _ = writeln!(out, "    {number:<6} {at}  {after:<16} {outcome}{purpose}");
     }

@@ -3,9 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::body;
-use super::received::header_line;
-use super::text::{Role, Theme, indented, plural};
+use super::text::{Role, Theme, plural};
+use super::{body, received};
 use crate::clock::format_duration;
 use crate::error::Exit;
 use crate::reply::{self, is_html, reply_line};
@@ -22,81 +21,82 @@ const REPLY_LINES: usize = 6;
 
 /// A delivery is one line, then indented the reason of a failure, the headers if `verbose`, and a long reply.
 pub fn delivery(delivery: &Delivery, theme: Theme, verbose: bool) -> String {
-    let mut first = what(delivery, theme);
+    let mut out = String::with_capacity(128);
+    what(&mut out, delivery, theme);
     let Some(last) = delivery.last() else {
-        return first + "\n";
+        return out + "\n";
     };
-    first.extend(["  ", &result(delivery, last, theme)]);
+    result(&mut out, delivery, last, theme);
     let reply = reply(last, theme, verbose);
-    if let [reply] = reply.as_slice()
+    let mut lines = reply.lines();
+    if let (Some(reply), None) = (lines.next(), lines.next())
         && delivery.ok
         && !verbose
         && reply.chars().count() <= SHORT_REPLY
     {
-        let reply = theme.paint(Role::Faint, &("· ".to_owned() + reply));
-        first.extend([" ", &reply, "\n"]);
-        return first;
+        let reply = theme.paint(Role::Faint, format!("· {reply}"));
+        return out + &format!(" {reply}\n");
     }
-    let mut lines = Vec::new();
+    out.push('\n');
     // `delivery.why` is not shown if it only names the failure or the status, which the delivery's line has already.
     let by_status = last.status.map(status_words);
     let is_new = |why: &&String| why.strip_prefix("answered ") != by_status.as_deref();
     let why = delivery.why.as_ref().filter(|_| last.failure.is_none());
-    let why = why.filter(is_new).map(|why| clean(why));
-    lines.extend(why.map(|why| theme.paint(Role::Bad, &why)));
-    if verbose && let Some(response) = &last.response {
-        let headers = response.headers.iter();
-        lines.extend(headers.map(|header| header_line(header, theme)));
+    if let Some(why) = why.filter(is_new) {
+        let _ = writeln!(out, "    {}", theme.paint(Role::Bad, clean(why)));
     }
-    lines.extend(reply);
-    format!("{first}\n{}", indented(&lines, "    "))
+    if verbose && let Some(response) = &last.response {
+        let headers = received::headers(&response.headers, theme);
+        out.extend(body::indented(&headers, "    "));
+    }
+    out.extend(body::indented(&reply, "    "));
+    out
 }
 
 /// A delivery's line begins with `✓ #3 POST customer-no-answer b missed copy 1`.
-fn what(delivery: &Delivery, theme: Theme) -> String {
+fn what(out: &mut String, delivery: &Delivery, theme: Theme) {
     let mark = if delivery.ok { "✓" } else { "✗" };
     let mark = theme.paint(Role::of(delivery.ok), mark);
-    let number = theme.paint(Role::Strong, &format!("#{}", delivery.n));
+    let number = theme.paint(Role::Strong, format!("#{}", delivery.n));
     let (method, scenario) = (clean(&delivery.method), delivery.scenario);
-    let mut text = String::with_capacity(128);
-    let _ = write!(text, "{mark} {number} {method:<METHOD$} {scenario}");
+    let _ = write!(out, "{mark} {number} {method:<METHOD$} {scenario}");
     if let Some(cdr) = &delivery.cdr {
         for word in [&cdr.leg, &cdr.status].into_iter().flatten() {
-            text.extend([" ", &clean(word)]);
+            out.extend([" ", &clean(word)]);
         }
     }
     if delivery.copy > 0 {
-        let _ = write!(text, " copy {}", delivery.copy);
+        let _ = write!(out, " copy {}", delivery.copy);
     }
-    text
 }
 
-fn result(delivery: &Delivery, last: &Attempt, theme: Theme) -> String {
+fn result(out: &mut String, delivery: &Delivery, last: &Attempt, theme: Theme) {
     let role = Role::of(delivery.ok);
     let result = match (&last.failure, last.status) {
         (Some(failure), _) => clean(&failure.text),
-        (None, Some(status)) => status_words(status),
-        (None, None) => "no answer".to_owned(),
+        (None, Some(status)) => status_words(status).into(),
+        (None, None) => "no answer".into(),
     };
     let mut took = "· ".to_owned() + &format_duration(last.latency);
     if delivery.attempts.len() > 1 {
         let _ = write!(took, " · attempt {}", delivery.attempts.len());
     }
-    theme.paint(role, &result) + " " + &theme.paint(Role::Faint, &took)
+    let (result, took) = (theme.paint(role, result), theme.paint(Role::Faint, took));
+    let _ = write!(out, "  {result} {took}");
 }
 
 /// Unless `verbose`, an HTML page is shortened to the line that matters, and JSON to one line.
-fn reply(last: &Attempt, theme: Theme, verbose: bool) -> Vec<String> {
+fn reply(last: &Attempt, theme: Theme, verbose: bool) -> String {
     let response = last.response.as_ref();
     let Some(response) = response.filter(|response| !response.body.is_empty()) else {
-        return Vec::new();
+        return String::new();
     };
     let decoded = match response.decoded() {
         Ok(body) => body,
-        Err(names) => return vec![body::compressed(response.size, &names)],
+        Err(names) => return body::compressed(response.size, &names),
     };
     if !verbose {
-        let page = || Some(vec![format!("a page: {}", reply_line(response)?)]);
+        let page = || Some(format!("a page: {}\n", reply_line(response)?));
         // Flask gives the type `text/html` to plain text, too.
         let is_page = is_html(response) && decoded.contains(&b'<');
         let page = is_page.then(page).flatten();
@@ -104,25 +104,28 @@ fn reply(last: &Attempt, theme: Theme, verbose: bool) -> Vec<String> {
             return lines;
         }
     }
-    let faint = |text: String| theme.paint(Role::Faint, &text);
+    let faint = |text| theme.paint(Role::Faint, text);
     let mut lines = body::lines(&decoded, theme);
     if !response.complete {
         let read = format!("only the first {} bytes were read", response.size);
-        lines.push(faint(format!("… and more: {read}")));
+        let _ = writeln!(lines, "{}", faint(format!("… and more: {read}")));
     }
-    if !verbose {
-        for line in &mut lines {
-            *line = body::cut(line, body::MAX_LINE);
-        }
+    if verbose {
+        return lines;
     }
-    if lines.len() > REPLY_LINES && !verbose {
-        let more = plural((lines.len() - REPLY_LINES) as u64, "line");
-        lines.truncate(REPLY_LINES);
-        let is_new = |line: &String| !lines.iter().any(|shown| shown.contains(line.as_str()));
-        lines.extend(reply_line(response).filter(is_new));
-        lines.push(faint(format!("… {more} more (-v shows them)")));
+    let mut shown = String::with_capacity(lines.len());
+    for line in lines.lines().take(REPLY_LINES) {
+        shown.extend([&*body::cut(line, body::MAX_LINE), "\n"]);
     }
-    lines
+    let more = lines.lines().skip(REPLY_LINES).count() as u64;
+    if more > 0 {
+        let is_new = |line: &String| !shown.contains(line.as_str());
+        let matters = reply_line(response).filter(is_new);
+        shown.extend(matters.map(|line| line + "\n"));
+        let more = format!("… {} more (-v shows them)", plural(more, "line"));
+        let _ = writeln!(shown, "{}", faint(more));
+    }
+    shown
 }
 
 /// The hint on a failed delivery, by its last response or failure.
@@ -147,7 +150,7 @@ pub fn summary(summary: &Summary, theme: Theme) -> String {
         (_, 0) => (Role::Good, format!("{} delivered", summary.ok)),
         (_, failed) => (Role::Bad, format!("{failed} of {deliveries} failed")),
     };
-    out += &theme.paint(role, &outcome);
+    let _ = write!(out, "{}", theme.paint(role, outcome));
     if summary.dropped > 0 {
         let _ = write!(out, " · {} left out by --drop", summary.dropped);
     }
@@ -168,7 +171,8 @@ pub fn summary(summary: &Summary, theme: Theme) -> String {
 
 fn times(latency: &LatencySummary, lateness: Option<&LatencySummary>, theme: Theme) -> String {
     let columns = ["min", "mean", "p50", "p90", "p99", "max"];
-    let columns = columns.map(|column| theme.paint(Role::Faint, &format!("{column:>8}")));
+    let columns = columns.map(|column| theme.paint(Role::Faint, format!("{column:>8}")));
+    let columns = columns.map(|column| column.to_string());
     let mut out = format!("\n{:<9}{}\n", "", columns.concat());
     for (name, times) in [("latency", Some(latency)), ("lateness", lateness)] {
         let Some(of) = times else { continue };
@@ -193,7 +197,7 @@ fn histogram(summary: &Summary, theme: Theme) -> String {
     let mut out = String::from("\n");
     for bucket in &summary.buckets {
         let length = usize::try_from((bucket.count * BAR).div_ceil(most)).unwrap_or(0);
-        let bar = theme.paint(Role::Number, &format!("{:<36}", "█".repeat(length)));
+        let bar = theme.paint(Role::Number, format!("{:<36}", "█".repeat(length)));
         let up_to = format_duration(bucket.up_to);
         let _ = writeln!(out, "{up_to:>9} {bar} {}", bucket.count);
     }

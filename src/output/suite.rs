@@ -8,9 +8,8 @@ pub use summary::{Layout, summary};
 use std::fmt::Write as _;
 use std::mem::take;
 
-use super::body;
-use super::received::header_line;
 use super::text::{Role, Theme, plural};
+use super::{body, received};
 use crate::clock::format_duration;
 use crate::net::{Body, Header};
 use crate::send::expect::status_words;
@@ -40,7 +39,7 @@ impl CaseLines {
             out.push_str(&self.rest(theme, verbose));
             self.family = Some(record.family);
             if verbose {
-                let family = theme.paint(Role::Strong, &record.family.to_string());
+                let family = theme.paint(Role::Strong, record.family);
                 let _ = write!(out, "\n{family} · {}\n", record.family.heading());
             }
         }
@@ -69,8 +68,8 @@ impl CaseLines {
             0 => (Role::Good, "✓", format!("{ok} held")),
             _ => (Role::Bad, "✗", format!("{failed} of {all} failed")),
         };
-        let (mark, result) = (theme.paint(role, mark), theme.paint(role, &result));
-        let heading = theme.paint(Role::Faint, &format!("· {}", family.heading()));
+        let (mark, result) = (theme.paint(role, mark), theme.paint(role, result));
+        let heading = theme.paint(Role::Faint, format!("· {}", family.heading()));
         let family = family.to_string();
         format!("{mark} {family:<FAMILIES$} {result} {heading}\n")
     }
@@ -80,7 +79,7 @@ impl CaseLines {
         let mut out = self.rest(theme, verbose);
         for (reason, count) in self.skipped.iter().filter(|_| !verbose) {
             let text = format!("– {} skipped: {}", plural(*count, "case"), clean(reason));
-            let _ = writeln!(out, "{}", theme.paint(Role::Faint, &text));
+            let _ = writeln!(out, "{}", theme.paint(Role::Faint, text));
         }
         out
     }
@@ -91,14 +90,14 @@ fn line(record: &CaseRecord, theme: Theme) -> String {
     if let Some(reason) = &record.skipped {
         return format!("– {name} skipped: {}\n", clean(reason));
     }
-    let took = theme.paint(Role::Faint, &format!("· {}", format_duration(record.took)));
+    let took = theme.paint(Role::Faint, format!("· {}", format_duration(record.took)));
     let (role, mark, name) = if record.ok {
         (Role::Good, "✓", name)
     } else {
-        (Role::Bad, "✗", theme.paint(Role::Strong, &name))
+        (Role::Bad, "✗", theme.paint(Role::Strong, name).to_string())
     };
     let mark = theme.paint(role, mark);
-    let got = theme.paint(role, &clean(&record.got));
+    let got = theme.paint(role, clean(&record.got));
     format!("{mark} {name} {got} {took}\n")
 }
 
@@ -113,35 +112,37 @@ const STANDARD: [&str; 6] = [
 ];
 
 /// What a failed case sent and what came back: lines of the request begin with `>`, lines of the reply with `<`.
-pub fn exchange(record: &CaseRecord, theme: Theme) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut push = |mark, first: String, headers: &[Header], body: &Body, complete: bool| {
-        let headers = headers.iter().map(|header| header_line(header, theme));
-        let body = body::lines(&body.0, theme);
-        let cut = (!complete).then(|| theme.paint(Role::Faint, "… cut here"));
-        let all = [first].into_iter().chain(headers).chain(body).chain(cut);
-        lines.extend(all.map(|line| format!("{mark} {line}")));
+pub fn exchange(record: &CaseRecord, theme: Theme) -> String {
+    let mut out = String::new();
+    let mut push = |mark, first: &str, headers: &[Header], body: &Body, complete: bool| {
+        let mut all = format!("{first}\n{}", received::headers(headers, theme));
+        all += &body::lines(&body.0, theme);
+        if !complete {
+            let _ = writeln!(all, "{}", theme.paint(Role::Faint, "… cut here"));
+        }
+        out.extend(body::indented(&all, mark));
     };
     if let Some(sent) = &record.sent {
-        let first = clean(&format!("{} {} {}", sent.method, sent.target, sent.version));
-        push(">", first, &sent.headers, &sent.body, sent.complete);
+        let first = format!("{} {} {}", sent.method, sent.target, sent.version);
+        let first = clean(&first);
+        push("> ", &first, &sent.headers, &sent.body, sent.complete);
     }
     for (reply, what) in [(&record.reply, ""), (&record.then, "the next good CDR: ")] {
         let Some(reply) = reply else { continue };
         let first = format!("{what}{}", words(reply));
         match &reply.response {
-            Some(own) => push("<", first, &own.headers, &own.body, own.complete),
-            None => push("<", first, &[], &Body::default(), true),
+            Some(own) => push("< ", &first, &own.headers, &own.body, own.complete),
+            None => push("< ", &first, &[], &Body::default(), true),
         }
     }
-    lines
+    out
 }
 
 /// The status of a reply and the line of its body that matters, or why there was none.
 fn words(reply: &Reply) -> String {
     let first = match (reply.status, &reply.failure) {
         (Some(status), _) => status_words(status),
-        (None, Some(failure)) => clean(&failure.text),
+        (None, Some(failure)) => clean(&failure.text).into_owned(),
         (None, None) => "no reply".to_owned(),
     };
     let line = reply.line.as_deref().unwrap_or_default();

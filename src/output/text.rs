@@ -5,6 +5,7 @@
 //! would put received text into column 0.
 
 use std::borrow::Cow;
+use std::fmt::{self, Display};
 
 use colored::Colorize as _;
 use terminal_size::{Width, terminal_size_of};
@@ -45,21 +46,29 @@ impl Theme {
     }
 
     /// `Theme::paint` does not escape: received text must have passed through `clean`.
-    pub fn paint(self, role: Role, text: &str) -> String {
-        if !self.0 {
-            return text.to_owned();
-        }
+    pub fn paint<T: Display>(self, role: Role, text: T) -> Painted<T> {
+        Painted(self, role, text)
+    }
+}
+
+pub struct Painted<T>(Theme, Role, T);
+
+impl<T: Display> Display for Painted<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(Theme(is_coloured), role, text) = self;
+        let string = || text.to_string();
         let painted = match role {
-            Role::Strong => text.bold(),
-            Role::Faint => text.dimmed(),
-            Role::Good | Role::Text => text.green(),
-            Role::Bad => text.red(),
-            Role::Odd => text.yellow(),
-            Role::Name => text.blue(),
-            Role::Number => text.cyan(),
-            Role::Word => text.magenta(),
+            _ if !is_coloured => return text.fmt(f),
+            Role::Strong => string().bold(),
+            Role::Faint => string().dimmed(),
+            Role::Good | Role::Text => string().green(),
+            Role::Bad => string().red(),
+            Role::Odd => string().yellow(),
+            Role::Name => string().blue(),
+            Role::Number => string().cyan(),
+            Role::Word => string().magenta(),
         };
-        painted.to_string()
+        painted.fmt(f)
     }
 }
 
@@ -92,9 +101,6 @@ pub fn is_coloured(
         Color::Auto => is_terminal && !is("CLICOLOR", "0") && !is("TERM", "dumb"),
     }
 }
-
-/// The program's own prose is wrapped to 60 columns.
-pub const PROSE: usize = 60;
 
 /// A word wider than 24 columns is broken at the end of a line; shorter words move to the next line.
 const LONG_WORD: usize = 24;
@@ -161,10 +167,6 @@ pub fn prose(text: &str, indent: &str, width: usize) -> String {
     fill(text, options.break_words(false)) + "\n"
 }
 
-pub fn indented(lines: &[String], indent: &str) -> String {
-    lines.iter().flat_map(|line| [indent, line, "\n"]).collect()
-}
-
 pub fn plural(n: u64, noun: &str) -> String {
     count(n, noun, &format!("{noun}s"))
 }
@@ -211,10 +213,10 @@ mod tests {
     #[test]
     fn painting_puts_codes_around_text_or_nothing() {
         assert_eq!(
-            Theme::new(true).paint(Role::Bad, "no"),
+            Theme::new(true).paint(Role::Bad, "no").to_string(),
             "\u{1b}[31mno\u{1b}[0m"
         );
-        assert_eq!(Theme::plain().paint(Role::Bad, "no"), "no");
+        assert_eq!(Theme::plain().paint(Role::Bad, "no").to_string(), "no");
     }
 
     #[test]
@@ -238,7 +240,7 @@ mod tests {
 
     #[test]
     fn colours_take_no_room_and_wide_letters_take_two() {
-        let painted = Theme::new(true).paint(Role::Bad, "0123456789");
+        let painted = Theme::new(true).paint(Role::Bad, "0123456789").to_string();
         assert_eq!(wrapped(&painted, 10), painted);
         assert_eq!(wrapped("北京北京北", 8), "北京北京\n    北");
         // A combining mark is not separated from its letter.

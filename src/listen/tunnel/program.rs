@@ -197,7 +197,7 @@ pub(super) fn shown(tunnel: &Tunnel, line: &str) -> Option<String> {
         _ => line.trim().to_owned(),
     };
     let line = masked(&line);
-    (!is_noise && !line.is_empty()).then(|| clean(&beginning(&line, MAX_CHARS)))
+    (!is_noise && !line.is_empty()).then(|| clean(&beginning(&line, MAX_CHARS)).into_owned())
 }
 
 /// Returns the message and error of a record in ngrok's log, and any other line unchanged.

@@ -313,7 +313,7 @@ pub(crate) fn is_chunked(request: &Request) -> bool {
 /// A method and a header name must be tokens. A request target may hold no space or control character, a header value
 /// no control character but the tab, so that no header can be injected.
 pub(crate) fn check(request: &Request) -> Result<(), String> {
-    let shown = |text| clean(&beginning(text, 60));
+    let shown = |text| clean(&beginning(text, 60)).into_owned();
     if Method::from_bytes(request.method.as_bytes()).is_err() {
         let method = shown(&request.method);
         return Err(format!("\"{method}\" is not a valid method"));

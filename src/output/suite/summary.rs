@@ -8,7 +8,8 @@ use super::{exchange, words};
 use crate::cdr::Grade;
 use crate::clock::format_duration;
 use crate::error::Exit;
-use crate::output::text::{Role, Theme, fitted, indented, plural, prose, wrapped};
+use crate::output::body::indented;
+use crate::output::text::{Role, Theme, fitted, plural, prose, wrapped};
 use crate::suite::event::{CaseRecord, SuiteSummary};
 use crate::suite::verdict::Cause;
 use crate::untrusted::{beginning, clean};
@@ -69,7 +70,7 @@ pub fn summary(summary: &SuiteSummary, theme: Theme, layout: Layout) -> String {
         let _ = write!(out, "\n{heading}, which fail nothing\n");
     }
     for remark in &summary.remarks {
-        let mut text = clean(&remark.text);
+        let mut text = clean(&remark.text).into_owned();
         if !remark.cases.is_empty() {
             text.extend([": ", &names(&remark.cases, layout)]);
         }
@@ -150,7 +151,7 @@ fn finding(group: &[&CaseRecord], parts: Parts, theme: Theme, layout: Layout) ->
     let cause = first.cause.map_or("", Cause::words);
     let mark = theme.paint(Role::Bad, "✗");
     let cause = theme.paint(Role::Strong, cause);
-    let grade = theme.paint(Role::Faint, &format!("[{}]", first.grade));
+    let grade = theme.paint(Role::Faint, format!("[{}]", first.grade));
     let mut out = String::new();
     if parts.heading {
         let _ = writeln!(out, "\n{mark} {cause} {grade}");
@@ -159,7 +160,7 @@ fn finding(group: &[&CaseRecord], parts: Parts, theme: Theme, layout: Layout) ->
     let then = first.then.as_deref().map(words);
     let then = then.map(|then| format!("the next good CDR: {then}"));
     let got = first.reply.is_none() || first.got.contains([';', ',']);
-    let got = got.then(|| clean(&first.got));
+    let got = got.then(|| clean(&first.got).into_owned());
     // Received text may have long words, which must not reach column 0 of the next line.
     for text in [reply, then, got].into_iter().flatten() {
         let _ = writeln!(out, "{}", wrapped(&format!("  {text}"), layout.width));
@@ -202,7 +203,7 @@ fn finding(group: &[&CaseRecord], parts: Parts, theme: Theme, layout: Layout) ->
         }
         // The `repeat` command is not wrapped, so that it can be copied.
         if let Some(repeat) = &record.repeat {
-            let _ = writeln!(out, "    {}", theme.paint(Role::Name, &clean(repeat)));
+            let _ = writeln!(out, "    {}", theme.paint(Role::Name, clean(repeat)));
         }
     }
     out
@@ -215,7 +216,8 @@ fn case(record: &CaseRecord, theme: Theme, layout: Layout) -> String {
     let mut out = format!("\n  {name} [{}] {change}\n", record.grade);
     let wanted = format!("wanted {}; got {}", record.expected, clean(&record.got));
     out += &prose(&wanted, "    ", layout.width);
-    out += &fitted(indented(&exchange(record, theme), "    "), layout.terminal);
+    let exchange = exchange(record, theme);
+    out += &fitted(indented(&exchange, "    ").collect(), layout.terminal);
     out
 }
 
@@ -229,10 +231,8 @@ fn names(names: &[impl Borrow<str>], layout: Layout) -> String {
         return names.join(", ");
     }
     let more = names.len() - MAX_NAMES;
-    format!(
-        "{} and {more} more (-v names them)",
-        names[..MAX_NAMES].join(", ")
-    )
+    let shown = names[..MAX_NAMES].join(", ");
+    format!("{shown} and {more} more (-v names them)")
 }
 
 fn sentence(text: &str) -> String {
@@ -270,14 +270,12 @@ fn verdict(summary: &SuiteSummary, theme: Theme) -> String {
             (Role::Bad, format!("✗ {failed}"), rest)
         }
     };
-    theme.paint(role, &painted) + &rest
+    format!("{}{rest}", theme.paint(role, painted))
 }
 
 fn blind_spots(theme: Theme, width: usize) -> String {
-    let mut out = format!(
-        "{}\n",
-        theme.paint(Role::Strong, "What a black box cannot see")
-    );
+    let heading = theme.paint(Role::Strong, "What a black box cannot see");
+    let mut out = format!("{heading}\n");
     for text in [
         "whether two copies became one record: run --suite --only duplicate, and count what was stored: one.",
         "whether leg b overwrote leg a: run --suite --only post-customer-no-answer, and look for two records of one request_id.",
