@@ -58,13 +58,14 @@ fn decompress<'a>(headers: &[Header], body: &'a [u8]) -> Result<Cow<'a, [u8]>, S
 /// empty or not compressed.
 pub(crate) fn compression(headers: &[Header], body: &[u8]) -> Option<String> {
     let codings = fields(headers, "transfer-encoding");
-    let names = fields(headers, "content-encoding").chain(codings);
-    let names = names.map(Header::text);
-    let names = names.collect::<Vec<_>>().join(",").to_ascii_lowercase();
-    let mut names: Vec<_> = names.split(',').map(str::trim).collect();
-    names.retain(|name| !matches!(*name, "" | "identity" | "chunked"));
+    let mut names = Vec::new();
+    for header in fields(headers, "content-encoding").chain(codings) {
+        let list = header.text().to_ascii_lowercase();
+        names.extend(list.split(',').map(|name| name.trim().to_owned()));
+    }
+    names.retain(|name| !matches!(name.as_str(), "" | "identity" | "chunked"));
     if names.is_empty() && body.starts_with(GZIP) {
-        names.push("gzip without Content-Encoding");
+        names.push("gzip without Content-Encoding".to_owned());
     }
     (!body.is_empty() && !names.is_empty()).then(|| names.join(", "))
 }
@@ -81,8 +82,8 @@ fn read(decoder: impl Read) -> Option<Vec<u8>> {
 fn decode_charset(headers: &[Header], body: &[u8]) -> Option<String> {
     let content_type = super::header(headers, "content-type").unwrap_or_default();
     let page = String::from_utf8_lossy(&body[..body.len().min(META_BYTES)]);
-    let meta = page.find("<meta").map_or("", |at| &page[at..]);
-    let charset = charset(&content_type).or_else(|| charset(meta));
+    let in_page = || charset(&page[page.find("<meta")?..]);
+    let charset = charset(&content_type).or_else(in_page);
     let (mark, _) = Encoding::for_bom(body).unzip();
     let encoding = mark.or_else(|| Encoding::for_label(charset?.as_bytes()))?;
     let (text, _, has_errors) = encoding.decode(body);
