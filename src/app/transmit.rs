@@ -19,6 +19,7 @@ use crate::input::{self, Item};
 use crate::json;
 use crate::net::client::{Client, ClientOptions, proxy_in_use};
 use crate::net::raw::{RawClient, RawRequest};
+use crate::net::secret::MASK;
 use crate::net::{self, Destination, Failure, Header, Request, Response};
 use crate::output::{Repeat, Show};
 use crate::seed::{Seed, Stream};
@@ -73,7 +74,7 @@ pub fn prepare(
         }
         let input = input::read(&files::read(path)?, &files::name(path))?;
         input.warnings.iter().for_each(|warning| show.warn(warning));
-        announce_replay(&input.items, options, destination, show)?;
+        announce_replay(&input.items, &template, options, destination, show)?;
         for (n, item) in (1..).zip(&input.items) {
             template.check(item).map_err(|what| Error::Input {
                 place: format!("{}: object {n}", files::name(path)),
@@ -130,9 +131,15 @@ fn warn_of_unknown(edits: &[Edit], show: &mut Show, is_in_file: impl Fn(&str) ->
     }
 }
 
-/// Refuses `--compare` for captured requests, and reports flags without effect on them and changes made by a proxy.
+fn is_masked(request: &Request) -> bool {
+    request.target.contains(MASK) || request.headers.iter().any(|header| header.value == MASK)
+}
+
+/// Refuses `--compare` for captured requests, and reports masked secrets, flags without effect and changes made by a
+/// proxy.
 fn announce_replay(
     items: &[Item],
+    template: &RequestTemplate,
     options: &SendOptions,
     destination: &Destination,
     show: &mut Show,
@@ -151,6 +158,14 @@ fn announce_replay(
     }
     if options.method_was_said {
         show.remark("--method has no effect on a capture: captured requests keep their method");
+    }
+    let mut masked = captured.clone().filter(|(_, captured)| {
+        is_masked(&captured.request) && is_masked(&template.rebased(&captured.request))
+    });
+    if let Some((place, _)) = masked.next() {
+        show.warn(&format!(
+            "{place}: the file is redacted, and {MASK} is sent in place of a secret: set the secret by -H or in the URL's query"
+        ));
     }
     let mut unchanged = captured.filter(|(_, captured)| {
         !options.edits.is_empty() && !replay::is_editable(&captured.request)

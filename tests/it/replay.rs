@@ -196,6 +196,19 @@ fn a_url_may_have_a_path_and_a_query_of_its_own() {
 }
 
 #[test]
+fn a_masked_secret_is_sent_with_a_warning_unless_it_is_set() {
+    let captured = timed(&[("/cdr?leg=a", 0), ("/cdr?token=***&leg=a", 0)]);
+    for (url, warned) in [
+        ("http://127.0.0.1:1", true),
+        ("http://127.0.0.1:1?token=t", false),
+    ] {
+        let said = captured.replay(url, &["--print", "curl"]).expect(0).stderr;
+        let warning = "calls.ndjson:2: the file is redacted, and *** is sent in place of a secret";
+        assert_eq!(said.contains(warning), warned, "{said}");
+    }
+}
+
+#[test]
 fn own_headers_and_the_urls_user_go_with_it() {
     let captured = timed(&[("/", 0)]);
     let mut second = listener(&[]);
