@@ -124,7 +124,8 @@ impl Client {
                 self.pool().peer_closes = true;
             }
         }
-        let mut connection = self.open().await?;
+        // The future is boxed: as the largest part of a worker's future, it would spread the rest over more cache lines.
+        let mut connection = Box::pin(self.open()).await?;
         let sent = connection.send(outgoing, destination, LIMITS, deadline);
         let response = sent.await.map_err(fail)?;
         Ok(self.keep(connection, response))
