@@ -55,10 +55,16 @@ pub fn in_line(path: &Path, line: usize, what: &str) -> Error {
 pub fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     /// A DER certificate is a sequence, tag 0x30, whose length has two bytes, 0x82 (X.690, section 8.1.3).
     const DER: &[u8] = b"\x30\x82";
-    if read(path)?.starts_with(DER) {
+    let bytes = read(path)?;
+    if bytes.starts_with(DER) {
+        // A certificate begins with another sequence; a key store or a private key with a version number, tag 0x02.
+        let (what, command) = match bytes.get(4) {
+            Some(0x02) => ("a key store or private key", "pkcs12 -nokeys"),
+            _ => ("a certificate", "x509 -inform der"),
+        };
         let file = path.display();
         let what = format!(
-            "a certificate in DER form: openssl x509 -inform der -in {file} -out {file}.pem makes a PEM file"
+            "{what} in DER form: openssl {command} -in {file} -out {file}.pem makes a PEM file"
         );
         return Err(in_line(path, 1, &what));
     }

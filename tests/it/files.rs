@@ -114,6 +114,7 @@ fn certificate_files_are_named_with_line_and_advice() {
         b"# ours\n-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n",
         b"# ours\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
         b"\x30\x82\x01\x00",
+        b"\x30\x82\x01\x00\x02\x01\x03",
     ]
     .map(|file| {
         std::fs::write(path, file).expect("written");
@@ -127,6 +128,7 @@ fn certificate_files_are_named_with_line_and_advice() {
     error: ca:2: this certificate is damaged: copy the file again
     error: ca:2: this certificate is damaged: copy the file again
     error: ca:1: a certificate in DER form: openssl x509 -inform der -in ca -out ca.pem makes a PEM file
+    error: ca:1: a key store or private key in DER form: openssl pkcs12 -nokeys -in ca -out ca.pem makes a PEM file
     ");
 }
 
