@@ -52,7 +52,7 @@ pub struct ScheduleOptions {
     /// Repeat the scenarios or the file for this long, such as 30s or 5m
     #[arg(long, value_name = "D", value_parser = parse::some_time)]
     pub duration: Option<Duration>,
-    /// Deliveries per second or minute, on an absolute schedule: 50/s, 300/m [default: as fast as they are answered]
+    /// Deliveries per second or minute, on an absolute schedule: 50/s, 300/m; the summary's lateness is the time behind the schedule [default: as fast as they are answered]
     #[arg(long, value_name = "N/s", value_parser = parse::rate)]
     pub rate: Option<f64>,
     /// Number of concurrent calls; --rate needs more than one if answers take longer than its interval

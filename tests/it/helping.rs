@@ -191,8 +191,9 @@ fn the_help_of_send() {
           --duration <D>         Repeat the scenarios or the file for this long,
                                  such as 30s or 5m
           --rate <N/s>           Deliveries per second or minute, on an absolute
-                                 schedule: 50/s, 300/m [default: as fast as they are
-                                 answered]
+                                 schedule: 50/s, 300/m; the summary's lateness is
+                                 the time behind the schedule [default: as fast as
+                                 they are answered]
       -c, --concurrency <N>      Number of concurrent calls; --rate needs more than
                                  one if answers take longer than its interval
                                  [default: 1]
