@@ -9,6 +9,8 @@ mod orphans;
 mod terminal;
 
 use std::io;
+#[cfg(unix)]
+use std::os::fd::AsFd as _;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -51,6 +53,7 @@ pub(crate) fn descriptors() -> Option<u64> {
 }
 
 /// The number of file descriptors that the runtime, the output and the first files and connections need.
+#[cfg(unix)]
 const NEEDED_DESCRIPTORS: usize = 24;
 
 /// Raises the soft limit of file descriptors to the hard limit, as far as the system allows. Returns an error if too few
@@ -71,9 +74,11 @@ pub(crate) fn raise_descriptors() -> io::Result<()> {
             // If the system refuses the new limit of file descriptors, the old limit stays.
             let _ = setrlimit(Resource::Nofile, raised);
         }
+        let stderr = io::stderr();
+        let copies = (0..NEEDED_DESCRIPTORS).map(|_| stderr.as_fd().try_clone_to_owned());
+        copies.collect::<io::Result<Vec<_>>>()?;
     }
-    let pipes: io::Result<Vec<_>> = (0..NEEDED_DESCRIPTORS / 2).map(|_| io::pipe()).collect();
-    pipes.map(drop)
+    Ok(())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
