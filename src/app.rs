@@ -67,7 +67,7 @@ fn start(invocation: &Invocation) -> Result<Exit, Error> {
             Invocation::Send(options) => match &options.destination {
                 _ if options.list_scenarios || options.list_cases => print::list(options),
                 _ if options.suite => Box::pin(suite::run(options)).await,
-                Some(destination) => transmit::run(options, destination).await,
+                Some(destination) => Box::pin(transmit::run(options, destination)).await,
                 None => Box::pin(demo::run(options)).await,
             },
             Invocation::Listen(options) => match &options.checked {
