@@ -3,11 +3,10 @@
 //! Control, bidirectional, zero-width and other disturbing characters are written as `\u` escapes. A JSON parser reads
 //! them back as the same characters.
 
-use std::io::{self, Write};
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
-use serde_json::ser::Formatter;
 use serde_json::value::RawValue;
 
 use crate::untrusted::{clean, disturbs, is_plain};
@@ -25,77 +24,53 @@ struct Record<'a, T> {
 
 /// Returns a record as one line, newline included. `fields` must serialise as an object; otherwise the line is empty.
 pub fn line<T: Serialize>(kind: &str, fields: &T) -> Vec<u8> {
-    let mut line = safe(&Record {
+    let mut line = safe_json(&Record {
         r#type: kind,
         v: VERSION,
         fields,
     });
-    line.push(b'\n');
-    line
+    line.push('\n');
+    line.into_bytes()
 }
 
+/// Returns a value as compact JSON with `\u` escapes for all characters that disturb a terminal.
 pub fn safe_json<T: Serialize>(value: &T) -> String {
-    String::from_utf8(safe(value)).unwrap_or_default()
-}
-
-fn safe<T: Serialize>(value: &T) -> Vec<u8> {
-    let mut json = Vec::with_capacity(1024);
-    let mut serializer = serde_json::Serializer::with_formatter(&mut json, TerminalSafe);
-    if value.serialize(&mut serializer).is_err() {
-        json.clear();
+    let mut json = Vec::with_capacity(2048);
+    match serde_json::to_writer(&mut json, value) {
+        Ok(()) => escaped(String::from_utf8(json).unwrap_or_default()),
+        Err(_) => String::new(),
     }
-    json
 }
 
 /// Returns JSON text on one line and safe for a terminal, its numbers and spaces as written. Text that is not JSON is
 /// cleaned as [`clean`] does.
 pub fn one_line(bytes: &[u8]) -> String {
     match serde_json::from_slice::<&RawValue>(bytes) {
-        Ok(json) => safe_json(&json),
+        Ok(json) => escaped(json.get().to_owned()),
         Err(_) => clean(&String::from_utf8_lossy(bytes)).into_owned(),
     }
 }
 
-/// `TerminalSafe` formats compact JSON with `\u` escapes for all characters that disturb a terminal.
-struct TerminalSafe;
-
-impl Formatter for TerminalSafe {
-    fn write_string_fragment<W: ?Sized + Write>(
-        &mut self,
-        writer: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
-        write_escaped(writer, fragment, false)
-    }
-
-    fn write_raw_fragment<W: ?Sized + Write>(
-        &mut self,
-        writer: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
-        write_escaped(writer, fragment, true)
-    }
-}
-
-/// Writes `\u` escapes for disturbing characters. In raw JSON a line break or tab occurs only between tokens, so that a
+/// Writes `\u` escapes for disturbing characters in JSON text. A line break or tab occurs only between tokens, so that a
 /// space can replace it.
-fn write_escaped<W: ?Sized + Write>(writer: &mut W, text: &str, is_raw: bool) -> io::Result<()> {
-    if is_plain(text) {
-        return writer.write_all(text.as_bytes());
+fn escaped(json: String) -> String {
+    if is_plain(&json) {
+        return json;
     }
-    let mut written = 0;
-    for (at, c) in text.char_indices().filter(|(_, c)| disturbs(*c)) {
-        writer.write_all(&text.as_bytes()[written..at])?;
-        written = at + c.len_utf8();
-        if is_raw && matches!(c, '\n' | '\r' | '\t') {
-            writer.write_all(b" ")?;
+    let mut safe = String::with_capacity(json.len() + 64);
+    let mut copied = 0;
+    for (at, c) in json.char_indices().filter(|(_, c)| disturbs(*c)) {
+        safe.push_str(&json[copied..at]);
+        copied = at + c.len_utf8();
+        if matches!(c, '\n' | '\r' | '\t') {
+            safe.push(' ');
             continue;
         }
         for unit in c.encode_utf16(&mut [0; 2]) {
-            write!(writer, "\\u{unit:04x}")?;
+            let _ = write!(safe, "\\u{unit:04x}");
         }
     }
-    writer.write_all(&text.as_bytes()[written..])
+    safe + &json[copied..]
 }
 
 /// Durations in records are milliseconds with three decimals.
