@@ -91,7 +91,7 @@ pub async fn run(
     let server = Server {
         limits: recorder.options.limits.clone(),
         clock,
-        routes: server::receiver(),
+        routes: None,
         handler: Box::new(move |incoming| Arc::clone(&handler).handle(incoming).boxed()),
         on_error: Box::new(move |peer, error| errors.recorder.connection_error(peer, &error)),
         stop: pipeline.stop.clone(),

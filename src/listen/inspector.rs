@@ -102,7 +102,7 @@ pub async fn serve(
     let server = Server {
         limits,
         clock,
-        routes: routes::routes(&Arc::new(inspector)),
+        routes: Some(routes::routes(&Arc::new(inspector))),
         handler: Box::new(move |_| ready(reply.clone()).boxed()),
         on_error: Box::new(|_, _| ()),
         stop: closed,

@@ -32,7 +32,7 @@ use warp::filters::BoxedFilter;
 
 use self::connection::{Connection, Phase};
 use self::service::serve_connection;
-pub(crate) use self::service::{receiver, to_http};
+pub(crate) use self::service::to_http;
 use super::fault::Fault;
 use crate::clock::{Clock, Timestamp};
 use crate::net::{Request, Response, header};
@@ -234,8 +234,8 @@ pub type OnError = Box<dyn Fn(Option<SocketAddr>, ConnectionError) + Send + Sync
 pub(crate) struct Server {
     pub limits: Limits,
     pub clock: Clock,
-    pub routes: BoxedFilter<(warp::reply::Response,)>,
-    /// Only the route of [`receiver`] calls the handler.
+    /// Without `routes`, all requests go to the handler.
+    pub routes: Option<BoxedFilter<(warp::reply::Response,)>>,
     pub handler: Handler,
     pub on_error: OnError,
     pub stop: CancellationToken,
@@ -244,7 +244,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Serves `routes` until `stop` is cancelled, then waits for the connections, and aborts those that remain after
+    /// Serves connections until `stop` is cancelled, then waits for the connections, and aborts those that remain after
     /// `Limits::grace`.
     pub async fn serve(self, listener: TcpListener) {
         let (stop, grace) = (self.stop.clone(), self.limits.grace);

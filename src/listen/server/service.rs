@@ -55,6 +55,8 @@ pub(super) async fn serve_connection(stream: TcpStream, connection: Arc<Connecti
         write_deadline: None,
     };
     let (limits, stop) = (&connection.server.limits, &connection.server.stop);
+    let routes = connection.server.routes.clone();
+    let routes = routes.unwrap_or_else(|| receiver(&connection));
     let mut serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
@@ -66,7 +68,7 @@ pub(super) async fn serve_connection(stream: TcpStream, connection: Arc<Connecti
         .half_close(limits.half_close)
         .serve_connection(
             TokioIo::new(stream),
-            service_fn(|request| route(request, &connection)),
+            service_fn(|request| route(request, &connection, routes.clone())),
         );
 
     let mut stopping = false;
@@ -92,16 +94,16 @@ pub(super) async fn serve_connection(stream: TcpStream, connection: Arc<Connecti
 /// Answers one request through the warp routes. An error makes hyper stop without writing a byte.
 async fn route(
     mut request: hyper::Request<Incoming>,
-    connection: &Arc<Connection>,
+    connection: &Connection,
+    routes: BoxedFilter<(warp::reply::Response,)>,
 ) -> Result<warp::reply::Response, io::Error> {
     let server = &connection.server;
     connection.start_request();
-    request.extensions_mut().insert(Arc::clone(connection));
     if !request.uri().path().starts_with('/') || request.uri().authority().is_some() {
         // warp panics on a target without a path, such as that of CONNECT, so `/*` is routed instead.
         *request.uri_mut() = Uri::from_static("/*");
     }
-    let Ok(mut response) = warp::service(server.routes.clone()).call(request).await;
+    let Ok(mut response) = warp::service(routes).call(request).await;
     let mut state = connection.state();
     if state.non_http.is_some() {
         // The phase `Idle` allows the eviction of the connection while the reply is written.
@@ -118,8 +120,10 @@ async fn route(
     Ok(response)
 }
 
-pub(crate) fn receiver() -> BoxedFilter<(warp::reply::Response,)> {
-    warp::ext::get::<Arc<Connection>>()
+fn receiver(connection: &Arc<Connection>) -> BoxedFilter<(warp::reply::Response,)> {
+    let connection = Arc::clone(connection);
+    warp::any()
+        .map(move || Arc::clone(&connection))
         .and(warp::body::stream())
         .then(receive)
         .boxed()

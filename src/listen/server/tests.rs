@@ -56,7 +56,7 @@ impl Stand {
         let server = Server {
             limits,
             clock: Clock::start(),
-            routes: receiver(),
+            routes: None,
             handler: Box::new(answer),
             on_error: Box::new(error),
             stop: stop.clone(),
