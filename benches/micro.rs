@@ -158,7 +158,7 @@ fn exchange() -> Exchange {
     Exchange {
         n: 123_456,
         received_at: moment(),
-        peer: "127.0.0.1:50000".to_owned(),
+        peer: ([127, 0, 0, 1], 50_000).into(),
         claimed: None,
         request: post(DOCUMENTED),
         verdict,

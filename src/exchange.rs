@@ -1,6 +1,7 @@
 //! The `exchange` record has one received request and its answer. `listen` writes the record; replay reads the request
 //! from a capture.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -23,7 +24,7 @@ pub struct Exchange {
     /// Exchanges are numbered from 1, in the order of recording.
     pub n: u64,
     pub received_at: Timestamp,
-    pub peer: String,
+    pub peer: SocketAddr,
     /// With `--trust-proxy`, the sender's address from a proxy's headers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub claimed: Option<String>,
@@ -46,14 +47,14 @@ pub struct Relation {
     pub n: u64,
     /// The relation to the earlier exchange: `retry`, `duplicate`, `conflict`, `other_method`, `same_call` or
     /// `shared_call_id`.
-    pub how: String,
+    pub how: &'static str,
     pub text: String,
 }
 
 impl Relation {
     /// Returns the remark on a duplicate or conflict.
     pub(crate) fn remark(&self) -> Option<Remark> {
-        let code = match &*self.how {
+        let code = match self.how {
             "conflict" => Code::Conflict,
             "duplicate" => Code::Duplicate,
             _ => return None,
@@ -160,7 +161,7 @@ mod tests {
         let exchange: Exchange = Exchange {
             n: 1,
             received_at: Timestamp::from_epoch_ms(1_650_628_175_336).unwrap(),
-            peer: "127.0.0.1:4000".to_owned(),
+            peer: ([127, 0, 0, 1], 4000).into(),
             claimed: None,
             request: request.clone(),
             verdict: judge_json(b"").verdict,

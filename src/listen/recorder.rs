@@ -91,7 +91,7 @@ impl Recorder {
         let mut exchange = Exchange {
             n: state.summary.exchanges,
             received_at: incoming.at,
-            peer: incoming.peer.to_string(),
+            peer: incoming.peer,
             claimed,
             request: incoming.request,
             verdict,

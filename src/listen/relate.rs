@@ -107,7 +107,7 @@ impl Relations {
         let earlier = place.and_then(|place| self.seen.get(place - self.dropped));
         let relation = earlier.map(|earlier| {
             let (how, text) = relation(earlier, &new, method, id(cdr, "leg"));
-            let (n, how) = (earlier.n, how.to_owned());
+            let n = earlier.n;
             Relation { n, how, text }
         });
         let remark = relation.as_ref().and_then(Relation::remark);
@@ -140,13 +140,13 @@ fn fingerprint(hasher: &RandomState, value: impl Hash) -> Fingerprint {
 
 fn relation(earlier: &Seen, new: &Seen, method: &str, leg: Option<&str>) -> (&'static str, String) {
     let n = earlier.n;
-    let after = format_duration(new.at.since(earlier.at));
+    let after = || format_duration(new.at.since(earlier.at));
     if new.cmiuuid.is_some() && earlier.cmiuuid == new.cmiuuid {
         if earlier.content != new.content {
             return ("conflict", format!("same ids as #{n}, different body"));
         }
         if earlier.copy != new.copy {
-            let text = format!("the CDR of #{n} again, by {method} after {after}");
+            let text = format!("the CDR of #{n} again, by {method} after {}", after());
             return ("other_method", text);
         }
         let copy = if earlier.bytes == new.bytes {
@@ -154,7 +154,7 @@ fn relation(earlier: &Seen, new: &Seen, method: &str, leg: Option<&str>) -> (&'s
         } else {
             "the same fields, written differently"
         };
-        let text = format!("duplicate of #{n}, {after} later, {copy}");
+        let text = format!("duplicate of #{n}, {} later, {copy}", after());
         return ("duplicate", text);
     }
     if earlier.request_id != new.request_id {

@@ -111,7 +111,7 @@ impl Retries {
         let after = interval(exchange.received_at.since(last.answered));
         let (outcome, n, attempt) = (last.outcome(), last.n, last.attempt + 1);
         let text = format!("retried {after} after the {outcome} of #{n} (attempt {attempt})");
-        let how = "retry".to_owned();
+        let how = "retry";
         let related = &mut exchange.related;
         related.retain(|relation| relation.how != "duplicate");
         related.insert(0, Relation { n, how, text });

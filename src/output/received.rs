@@ -160,7 +160,7 @@ fn path_of(exchange: &Exchange) -> &str {
 }
 
 fn sender(exchange: &Exchange) -> String {
-    let from = format!("from {}", clean(&exchange.peer));
+    let from = format!("from {}", exchange.peer);
     match &exchange.claimed {
         Some(claimed) => format!("{from}, claimed {}", clean(claimed)),
         None => from,
@@ -222,7 +222,7 @@ fn remarks(exchange: &Exchange, theme: Theme) -> String {
     out += &problems(exchange, theme);
     for relation in &exchange.related {
         // Duplicates and conflicts are listed as remarks of the exchange already.
-        if !matches!(relation.how.as_str(), "duplicate" | "conflict") {
+        if !matches!(relation.how, "duplicate" | "conflict") {
             let text = format!("→ {}", clean(&relation.text));
             let _ = writeln!(out, "{}", theme.paint(Role::Number, text));
         }

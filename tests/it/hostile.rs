@@ -82,7 +82,7 @@ impl Stand {
             match event {
                 Event::Exchange(exchange, _) => {
                     assert!(exchange.answer.status.is_some(), "{exchange:?}");
-                    peers.insert(exchange.peer.clone());
+                    peers.insert(exchange.peer.to_string());
                 }
                 Event::ConnectionErrors(errors) => mishaps.push(errors.text),
                 _ => {}

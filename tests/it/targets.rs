@@ -314,7 +314,7 @@ fn exchange(request: Request) -> Exchange {
     Exchange {
         n: 1,
         received_at: Timestamp::from_epoch_ms(0).expect("a moment"),
-        peer: "203.0.113.9:1".to_owned(),
+        peer: ([203, 0, 113, 9], 1).into(),
         claimed: None,
         request,
         verdict: judgement.verdict,

@@ -12,7 +12,7 @@ fn exchange(n: u64) -> Exchange {
     Exchange {
         n,
         received_at: Timestamp::from_epoch_ms(1_650_628_175_336).unwrap(),
-        peer: "127.0.0.1:4000".to_owned(),
+        peer: ([127, 0, 0, 1], 4000).into(),
         claimed: None,
         request: Request::new("POST", "/cdr", vec![], format!("body {n}")),
         verdict: Verdict {

@@ -20,7 +20,7 @@ pub fn exchange(n: u64, request: Request) -> Event {
         Arc::new(Exchange {
             n,
             received_at: Timestamp::from_epoch_ms(1_650_628_175_336).unwrap(),
-            peer: "127.0.0.1:4000".to_owned(),
+            peer: ([127, 0, 0, 1], 4000).into(),
             claimed: None,
             request,
             verdict: judgement.verdict,

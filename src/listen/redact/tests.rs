@@ -20,7 +20,7 @@ fn exchange(request: Request) -> Exchange {
     Exchange {
         n: 12_345_678,
         received_at: Timestamp::from_epoch_ms(1_650_628_175_336).unwrap(),
-        peer: "203.0.113.9:45678".to_owned(),
+        peer: ([203, 0, 113, 9], 45678).into(),
         claimed: None,
         request,
         verdict: judgement.verdict,

@@ -56,13 +56,13 @@ impl Recorded {
             .push(Remark::new(Code::Duplicate, "duplicate"));
         let duplicate = Relation {
             n: 1,
-            how: "duplicate".to_owned(),
+            how: "duplicate",
             text: "duplicate".to_owned(),
         };
         let mut exchange = Exchange {
             n: self.n,
             received_at: moment(ms),
-            peer: String::new(),
+            peer: ([127, 0, 0, 1], 4000).into(),
             claimed: None,
             request,
             cdr: fields.filter(|_| verdict.kind.is_cdr()),
