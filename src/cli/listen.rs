@@ -199,7 +199,7 @@ impl ListenOptions {
         Options {
             policy: watch::Sender::new(ResponsePolicy {
                 status: self.status,
-                body: self.body.clone(),
+                body: self.body.clone().into(),
                 headers: self.headers.clone(),
                 delay: self.delay.unwrap_or_default(),
                 strict: self.strict,

@@ -226,7 +226,7 @@ impl Inspector {
         let note = format!("answering {status} {}", beginning(&body, 60));
         self.about.policy.send_modify(|policy| {
             policy.status = status;
-            policy.body = body;
+            policy.body = body.into();
         });
         (self.about.tell)(Note(note));
         Ok(Response::new(204, Vec::new(), ""))
@@ -277,7 +277,7 @@ fn updates(
 }
 
 fn answer(policy: &ResponsePolicy) -> Value {
-    json!({"status": policy.status, "body": policy.body})
+    json!({"status": policy.status, "body": String::from_utf8_lossy(&policy.body)})
 }
 
 /// Event lines get a space after each colon, as most servers write them. `data` must be one line of JSON with escaped

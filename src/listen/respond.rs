@@ -6,6 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::LazyLock;
 
+use bytes::Bytes;
 use regex_lite::Regex;
 
 use super::fault::Delay;
@@ -22,6 +23,8 @@ const ALLOWED: &str = "GET, POST, HEAD, OPTIONS";
 
 const JSON: &str = "application/json";
 
+const TEXT: Header = Header::from_static("content-type", "text/plain; charset=utf-8");
+
 const UNREADABLE: [Code; 4] = [Code::Encoded, Code::NotJson, Code::JsLiteral, Code::Empty];
 
 /// Longest quotation of received text in a remark or answer, in characters.
@@ -30,7 +33,7 @@ const MAX_QUOTED: usize = 60;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResponsePolicy {
     pub status: u16,
-    pub body: String,
+    pub body: Bytes,
     /// Headers of `--header`, sent in addition to those that the server sets.
     pub headers: Vec<Header>,
     pub delay: Delay,
@@ -43,7 +46,7 @@ impl Default for ResponsePolicy {
     fn default() -> Self {
         Self {
             status: 200,
-            body: "got it".to_owned(),
+            body: "got it".into(),
             headers: Vec::new(),
             delay: Delay::default(),
             strict: false,
@@ -75,7 +78,7 @@ impl ResponsePolicy {
                 let is_path = request.target.starts_with('/');
                 (judge(request), (!is_path).then(|| not_allowed(why)))
             }
-            (None, "HEAD") => (no_cdr(None), Some(self.accepted(""))),
+            (None, "HEAD") => (no_cdr(None), Some(self.accepted(Bytes::new()))),
             (None, "OPTIONS") => {
                 let response = Response::new(204, Vec::new(), "").with("allow", ALLOWED);
                 (no_cdr(None), Some(response))
@@ -110,7 +113,7 @@ impl ResponsePolicy {
         let departures = remarks.iter().filter(|remark| remark.code.departs());
         let departures: Vec<_> = departures.collect();
         if !self.strict || departures.is_empty() {
-            return self.accepted(&self.body);
+            return self.accepted(self.body.clone());
         }
         let is = |code| move |remark: &&Remark| remark.code == code;
         let status = if departures.iter().any(is(Code::AmbiguousFraming)) {
@@ -124,12 +127,12 @@ impl ResponsePolicy {
         refusal(status, &sentences.join("\n"))
     }
 
-    fn accepted(&self, body: &str) -> Response {
+    fn accepted(&self, body: Bytes) -> Response {
         let mut headers = self.headers.clone();
         if !body.is_empty() && header(&headers, "content-type").is_none() {
-            headers.push(Header::new("content-type", "text/plain; charset=utf-8"));
+            headers.push(TEXT);
         }
-        Response::new(self.status, headers, body.to_owned())
+        Response::new(self.status, headers, body)
     }
 }
 

@@ -35,9 +35,9 @@ pub(super) fn read_head(bytes: &Bytes) -> Option<Request> {
         });
     let mut words = std::str::from_utf8(lines.next()?).ok()?.splitn(3, ' ');
     let (method, target, version) = (words.next()?, words.next()?, words.next()?);
-    if !matches!(version, "HTTP/1.1" | "HTTP/1.0") {
-        return None;
-    }
+    let version = ["HTTP/1.1", "HTTP/1.0"]
+        .into_iter()
+        .find(|known| *known == version)?;
     let mut headers = Vec::with_capacity(8);
     loop {
         let line = lines.next()?;
@@ -51,7 +51,7 @@ pub(super) fn read_head(bytes: &Bytes) -> Option<Request> {
         });
     }
     Some(Request {
-        version: version.to_owned().into(),
+        version: version.into(),
         ..Request::new(method, target, headers, Bytes::new())
     })
 }
@@ -78,11 +78,11 @@ pub(super) fn framing(request: &Request) -> Result<Framing, &'static str> {
     }
     // `Content-Length` has digits only (RFC 9110, 8.6).
     let lengths = fields(&request.headers, "content-length");
-    let lengths: Vec<_> = lengths.map(|header| digits(&header.value)).collect();
-    match lengths[..] {
-        [] => Ok(Framing::Length(0)),
-        [None, ..] => Err("the Content-Length is not a number"),
-        [Some(first), ref others @ ..] if others.iter().all(|other| *other == Some(first)) => {
+    let mut lengths = lengths.map(|header| digits(&header.value));
+    match lengths.next() {
+        None => Ok(Framing::Length(0)),
+        Some(None) => Err("the Content-Length is not a number"),
+        Some(Some(first)) if lengths.all(|other| other == Some(first)) => {
             Ok(Framing::Length(first))
         }
         _ => Err("the request has two different Content-Length headers"),
