@@ -28,9 +28,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -92,7 +94,7 @@ pub async fn run(
         limits: recorder.options.limits.clone(),
         clock,
         routes: None,
-        handler: Box::new(move |incoming| Arc::clone(&handler).handle(incoming).boxed()),
+        handler: Box::new(move |incoming| handler.handle(incoming)),
         on_error: Box::new(move |peer, error| errors.recorder.connection_error(peer, &error)),
         stop: pipeline.stop.clone(),
         is_full: AtomicBool::new(false),
@@ -134,12 +136,13 @@ impl Pipeline {
 
     /// Each request is handled in its own task: hyper drops the future of a request whose connection breaks, which
     /// would lose the record.
-    async fn handle(self: Arc<Self>, incoming: IncomingRequest) -> Reply {
+    fn handle(self: &Arc<Self>, incoming: IncomingRequest) -> BoxFuture<'static, Reply> {
         let n = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
-        let pipeline = Arc::clone(&self);
+        let pipeline = Arc::clone(self);
         let task = async move { pipeline.reply(incoming, n).await };
-        let handled = self.tasks.spawn(task).await;
-        handled.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+        let task = self.tasks.spawn(task);
+        let resume = |error: JoinError| std::panic::resume_unwind(error.into_panic());
+        async move { task.await.unwrap_or_else(resume) }.boxed()
     }
 
     async fn reply(&self, incoming: IncomingRequest, n: u64) -> Reply {
@@ -167,7 +170,8 @@ impl Pipeline {
         let is_refused = || policy.strict && policy.decide(&incoming).refused;
         let passed = match &options.forward {
             Some(forward) if forwards && !is_refused() => {
-                Some(forward.send(&incoming.request, &self.stop).await)
+                // Boxed: the future is large, and a task's future is moved several times.
+                Some(Box::pin(forward.send(&incoming.request, &self.stop)).await)
             }
             _ => None,
         };
