@@ -122,6 +122,8 @@ struct Pipeline {
     stop: CancellationToken,
     requests: AtomicU64,
     tasks: TaskTracker,
+    /// Requests wait here, in order, for their turn to be recorded.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl Pipeline {
@@ -131,6 +133,7 @@ impl Pipeline {
             stop: CancellationToken::new(),
             requests: AtomicU64::new(0),
             tasks: TaskTracker::new(),
+            turn: tokio::sync::Mutex::new(()),
         }
     }
 
@@ -182,6 +185,8 @@ impl Pipeline {
             forwarded
         });
         let took = self.recorder.clock.elapsed().saturating_sub(began);
+        // A wait for the recorder's own lock blocks a worker thread.
+        let _turn = self.turn.lock().await;
         self.recorder
             .record(incoming, decision, fault, forwarded, took)
     }
