@@ -5,10 +5,13 @@ mod error;
 mod tokens;
 
 use std::borrow::Cow;
+use std::fmt;
 
 use bytes::Bytes;
 pub use error::Error;
-use serde::de::IgnoredAny;
+use serde::Deserializer as _;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 pub(crate) use tokens::{Kind, Token, tokens};
 
@@ -25,8 +28,7 @@ pub fn check(bytes: &[u8]) -> Result<&str, Error> {
     let text = std::str::from_utf8(bytes)
         .map_err(|error| Error::at(bytes, error.valid_up_to(), "the text is not UTF-8"))?;
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| Error::new(text, &error))?;
-    let is_opening = |byte: &u8| matches!(byte, b'[' | b'{');
-    if text.bytes().filter(is_opening).count() <= MAX_DEPTH {
+    if !may_be_too_deep(text) {
         return Ok(text);
     }
     let mut depth = 0;
@@ -42,6 +44,11 @@ pub fn check(bytes: &[u8]) -> Result<&str, Error> {
         }
     }
     Ok(text)
+}
+
+fn may_be_too_deep(text: &str) -> bool {
+    let is_opening = |byte: &u8| matches!(byte, b'[' | b'{');
+    text.bytes().filter(is_opening).count() > MAX_DEPTH
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,9 +95,15 @@ impl Member<'_> {
 }
 
 pub fn document(bytes: &[u8]) -> Result<Document<'_>, Error> {
-    let text = check(bytes)?;
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let members = reader.deserialize_map(Members(text));
+    // A `RawValue` is validated, except for its depth.
+    if members.is_err() || reader.end().is_err() || may_be_too_deep(text) {
+        check(bytes)?;
+    }
     Ok(match text.trim_ascii_start().as_bytes().first() {
-        Some(b'{') => Document::Object(members(text)),
+        Some(b'{') => Document::Object(members.unwrap_or_default()),
         Some(b'[') => Document::Other("array"),
         Some(b'"') => Document::Other("string"),
         Some(b't') => Document::Other("true"),
@@ -113,32 +126,31 @@ pub(crate) fn compact(text: &str) -> String {
     tokens(text).map(|token| token.text).collect()
 }
 
-/// Splits the text of an object, which [`check`] must have accepted, into members.
-fn members(text: &str) -> Vec<Member<'_>> {
-    let mut members = Vec::with_capacity(16);
-    let (mut depth, mut key, mut value) = (0, None, None);
-    for token in tokens(text) {
-        match token.kind {
-            Kind::Key if depth == 1 => key = Some(token),
-            Kind::Open => depth += 1,
-            Kind::Close => depth -= 1,
-            _ => {}
-        }
-        let is_key = matches!(token.kind, Kind::Key | Kind::Colon | Kind::Comma);
-        if let Some(name) = key.filter(|_| !is_key) {
-            let start = *value.get_or_insert(token.start);
-            if depth == 1 {
-                members.push(Member {
-                    name: unquoted(name.text),
-                    raw: &text[start..token.end()],
-                    text: &text[name.start..token.end()],
-                    start: name.start,
-                });
-                (key, value) = (None, None);
-            }
-        }
+/// Splits the text of an object into members.
+struct Members<'a>(&'a str);
+
+impl<'a> Visitor<'a> for Members<'a> {
+    type Value = Vec<Member<'a>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
     }
-    members
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let offset = |part: &str| part.as_ptr().addr() - self.0.as_ptr().addr();
+        let mut members = Vec::with_capacity(16);
+        while let Some((name, raw)) = map.next_entry::<&RawValue, &RawValue>()? {
+            let (name, raw) = (name.get(), raw.get());
+            let start = offset(name);
+            members.push(Member {
+                name: unquoted(name),
+                raw,
+                text: &self.0[start..offset(raw) + raw.len()],
+                start,
+            });
+        }
+        Ok(members)
+    }
 }
 
 /// Decodes a JSON string literal. Half a surrogate pair, which JSON's grammar allows, becomes U+FFFD.
@@ -161,7 +173,6 @@ pub(crate) fn unquoted(raw: &str) -> Cow<'_, str> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde_json::value::RawValue;
 
     #[test]
     fn members_keep_order_repeats_and_digits() {
@@ -324,7 +335,7 @@ mod tests {
                 let mut end = 0;
                 for token in tokens(&text) {
                     prop_assert!(text[end..token.start].trim_ascii().is_empty());
-                    end = token.end();
+                    end = token.start + token.text.len();
                     let is_whole = match token.kind {
                         Kind::Open => matches!(token.text, "{" | "["),
                         Kind::Close => matches!(token.text, "}" | "]"),

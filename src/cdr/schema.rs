@@ -355,8 +355,8 @@ impl Generation {
 const RESEMBLES: usize = 4;
 
 fn resembles_cdr(fields: &Fields) -> bool {
-    let documented = fields.keys().filter(|name| documented(name).is_some());
-    documented.count() >= RESEMBLES
+    let mut documented = fields.keys().filter(|name| documented(name).is_some());
+    documented.nth(RESEMBLES - 1).is_some()
 }
 
 #[cfg(test)]

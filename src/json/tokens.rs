@@ -19,12 +19,6 @@ pub(crate) struct Token<'a> {
     pub text: &'a str,
 }
 
-impl Token<'_> {
-    pub fn end(&self) -> usize {
-        self.start + self.text.len()
-    }
-}
-
 /// Splits a JSON text, which [`check`](super::check) must have accepted, into tokens.
 pub(crate) fn tokens(text: &str) -> impl Iterator<Item = Token<'_>> {
     let mut at = 0;
