@@ -26,7 +26,18 @@ pub fn delivery(delivery: &Delivery, theme: Theme, verbose: bool) -> String {
     let Some(last) = delivery.last() else {
         return out + "\n";
     };
-    result(&mut out, delivery, last, theme);
+    let result = match (&last.failure, last.status) {
+        (Some(failure), _) => clean(&failure.text),
+        (None, Some(status)) => status_words(status).into(),
+        (None, None) => "no answer".into(),
+    };
+    let result = theme.paint(Role::of(delivery.ok), result);
+    let mut took = format_duration(last.latency);
+    if delivery.attempts.len() > 1 {
+        let _ = write!(took, " · attempt {}", delivery.attempts.len());
+    }
+    let took = format_args!("· {took}");
+    let _ = write!(out, "  {result} {}", theme.paint(Role::Faint, took));
     let reply = reply(last, theme, verbose);
     let mut lines = reply.lines();
     if let (Some(reply), None) = (lines.next(), lines.next())
@@ -34,8 +45,9 @@ pub fn delivery(delivery: &Delivery, theme: Theme, verbose: bool) -> String {
         && !verbose
         && reply.chars().count() <= SHORT_REPLY
     {
-        let reply = theme.paint(Role::Faint, format!("· {reply}"));
-        return out + &format!(" {reply}\n");
+        let reply = format_args!("· {reply}");
+        let _ = writeln!(out, " {}", theme.paint(Role::Faint, reply));
+        return out;
     }
     out.push('\n');
     // `delivery.why` is not shown if it only names the failure or the status, which the delivery's line has already.
@@ -57,7 +69,8 @@ pub fn delivery(delivery: &Delivery, theme: Theme, verbose: bool) -> String {
 fn what(out: &mut String, delivery: &Delivery, theme: Theme) {
     let mark = if delivery.ok { "✓" } else { "✗" };
     let mark = theme.paint(Role::of(delivery.ok), mark);
-    let number = theme.paint(Role::Strong, format!("#{}", delivery.n));
+    let number = format_args!("#{}", delivery.n);
+    let number = theme.paint(Role::Strong, number);
     let (method, scenario) = (clean(&delivery.method), delivery.scenario);
     let _ = write!(out, "{mark} {number} {method:<METHOD$} {scenario}");
     if let Some(cdr) = &delivery.cdr {
@@ -68,21 +81,6 @@ fn what(out: &mut String, delivery: &Delivery, theme: Theme) {
     if delivery.copy > 0 {
         let _ = write!(out, " copy {}", delivery.copy);
     }
-}
-
-fn result(out: &mut String, delivery: &Delivery, last: &Attempt, theme: Theme) {
-    let role = Role::of(delivery.ok);
-    let result = match (&last.failure, last.status) {
-        (Some(failure), _) => clean(&failure.text),
-        (None, Some(status)) => status_words(status).into(),
-        (None, None) => "no answer".into(),
-    };
-    let mut took = "· ".to_owned() + &format_duration(last.latency);
-    if delivery.attempts.len() > 1 {
-        let _ = write!(took, " · attempt {}", delivery.attempts.len());
-    }
-    let (result, took) = (theme.paint(role, result), theme.paint(Role::Faint, took));
-    let _ = write!(out, "  {result} {took}");
 }
 
 /// Unless `verbose`, an HTML page is shortened to the line that matters, and JSON to one line.
@@ -98,7 +96,7 @@ fn reply(last: &Attempt, theme: Theme, verbose: bool) -> String {
     if !verbose {
         let page = || Some(format!("a page: {}\n", reply_line(response)?));
         // Flask gives the type `text/html` to plain text, too.
-        let is_page = is_html(response) && decoded.contains(&b'<');
+        let is_page = decoded.contains(&b'<') && is_html(response);
         let page = is_page.then(page).flatten();
         if let Some(lines) = page.or_else(|| body::compact_json(&decoded)) {
             return lines;
@@ -110,7 +108,8 @@ fn reply(last: &Attempt, theme: Theme, verbose: bool) -> String {
         let read = format!("only the first {} bytes were read", response.size);
         let _ = writeln!(lines, "{}", faint(format!("… and more: {read}")));
     }
-    if verbose {
+    let is_short = lines.len() <= body::MAX_LINE && lines.lines().count() <= REPLY_LINES;
+    if verbose || is_short {
         return lines;
     }
     let mut shown = String::with_capacity(lines.len());
