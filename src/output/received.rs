@@ -28,14 +28,20 @@ pub fn exchange(exchange: &Exchange, theme: Theme, verbose: bool) -> String {
     } else if exchange.claimed.is_some() {
         first += &(sender(exchange) + "\n");
     }
-    let mut out = head(exchange, theme) + "\n";
-    for section in [first, content(exchange, theme), remarks(exchange, theme)] {
+    let mut out = String::with_capacity(1024);
+    out.extend([&head(exchange, theme), "\n"]);
+    out.extend(body::indented(&first, INDENT));
+    let remarks = remarks(exchange, theme);
+    let remarks = body::indented(&remarks, INDENT).collect();
+    for section in [content(exchange, theme), remarks] {
         if !section.is_empty() {
-            out.extend(body::indented(&section, "  ").chain(["\n"]));
+            out.extend(["\n", &section]);
         }
     }
-    out
+    out + "\n"
 }
+
+const INDENT: &str = "  ";
 
 /// An exchange in one line: time, what happened, who, the answer, and the remarks.
 pub fn line(exchange: &Exchange, theme: Theme) -> String {
@@ -119,7 +125,7 @@ fn passed_on(forwarded: &Forwarded, theme: Theme, verbose: bool) -> String {
     };
     let reply = if verbose {
         let body = match response.decoded() {
-            Ok(body) => body::lines(&body, theme),
+            Ok(body) => body::lines(&body, theme, ""),
             Err(names) => body::compressed(response.size, &names),
         };
         headers(&response.headers, theme) + &body
@@ -189,21 +195,21 @@ fn content(exchange: &Exchange, theme: Theme) -> String {
                 secret::MASK.clone_into(value);
             }
         }
-        out = body::pairs(&pairs, theme);
+        out.extend(body::indented(&body::pairs(&pairs, theme), INDENT));
     }
     let kept = request.body.len() as u64;
     let compression = compression(&request.headers, &request.body.0);
     match compression.filter(|_| request.body.text().is_none()) {
-        Some(names) => out += &body::compressed(request.size, &names),
-        None if kept > 0 => out += &body::lines(&request.body.0, theme),
+        Some(names) => out.extend([INDENT, &body::compressed(request.size, &names)]),
+        None if kept > 0 => out += &body::lines(&request.body.0, theme, INDENT),
         None => {}
     }
     if request.size > kept {
         let text = format!("… {kept} of {} bytes were kept", request.size);
-        let _ = writeln!(out, "{}", theme.paint(Role::Faint, text));
+        let _ = writeln!(out, "{INDENT}{}", theme.paint(Role::Faint, text));
     }
     // The last empty line of a body is removed, because an empty line separates the sections anyway.
-    body::pop_empty_line(&mut out);
+    body::pop_empty_line(&mut out, INDENT);
     out
 }
 

@@ -103,7 +103,7 @@ fn reply(last: &Attempt, theme: Theme, verbose: bool) -> String {
         }
     }
     let faint = |text| theme.paint(Role::Faint, text);
-    let mut lines = body::lines(&decoded, theme);
+    let mut lines = body::lines(&decoded, theme, "");
     if !response.complete {
         let read = format!("only the first {} bytes were read", response.size);
         let _ = writeln!(lines, "{}", faint(format!("… and more: {read}")));

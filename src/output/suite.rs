@@ -116,7 +116,7 @@ pub fn exchange(record: &CaseRecord, theme: Theme) -> String {
     let mut out = String::new();
     let mut push = |mark, first: &str, headers: &[Header], body: &Body, complete: bool| {
         let mut all = format!("{first}\n{}", received::headers(headers, theme));
-        all += &body::lines(&body.0, theme);
+        all += &body::lines(&body.0, theme, "");
         if !complete {
             let _ = writeln!(all, "{}", theme.paint(Role::Faint, "… cut here"));
         }

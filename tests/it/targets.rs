@@ -43,7 +43,7 @@ pub fn cleaner(bytes: &[u8]) {
     if !text.chars().any(disturbs) {
         assert_eq!(cleaned, text);
     }
-    let shown = body::lines(bytes, Theme::plain());
+    let shown = body::lines(bytes, Theme::plain(), "");
     assert!(
         !shown.split('\n').any(|line| line.chars().any(disturbs)),
         "{shown:?}"
