@@ -1,5 +1,6 @@
 //! Renders each request that `listen` received as a block of lines.
 
+use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
@@ -31,9 +32,7 @@ pub fn exchange(exchange: &Exchange, theme: Theme, verbose: bool) -> String {
     let mut out = String::with_capacity(1024);
     out.extend([&head(exchange, theme), "\n"]);
     out.extend(body::indented(&first, INDENT));
-    let remarks = remarks(exchange, theme);
-    let remarks = body::indented(&remarks, INDENT).collect();
-    for section in [content(exchange, theme), remarks] {
+    for section in [content(exchange, theme), remarks(exchange, theme)] {
         if !section.is_empty() {
             out.extend(["\n", &section]);
         }
@@ -120,17 +119,16 @@ fn passed_on(forwarded: &Forwarded, theme: Theme, verbose: bool) -> String {
         let _ = write!(out, "{incomplete}");
     }
     out.push('\n');
-    let Some(response) = forwarded.response.as_ref() else {
-        return out;
-    };
-    let reply = if verbose {
-        let body = match response.decoded() {
-            Ok(body) => body::lines(&body, theme, ""),
-            Err(names) => body::compressed(response.size, &names),
-        };
-        headers(&response.headers, theme) + &body
-    } else {
-        reply_line(response).map_or(String::new(), |line| line + "\n")
+    let reply = match &forwarded.response {
+        Some(response) if verbose => {
+            let body = match response.decoded() {
+                Ok(body) => body::lines(&body, theme, ""),
+                Err(names) => body::compressed(response.size, &names),
+            };
+            headers(&response.headers, theme) + &body
+        }
+        Some(response) => reply_line(response).map_or(String::new(), |line| line + "\n"),
+        None => String::new(),
     };
     out.extend(body::indented(&reply, "  "));
     out
@@ -158,10 +156,9 @@ fn answer(answer: &Answer, theme: Theme) -> impl Display {
 
 /// A GET is shown with its path only, because its query's parameters are listed below the head.
 fn path_of(exchange: &Exchange) -> &str {
-    if exchange.request.method == "GET" {
-        exchange.request.path()
-    } else {
-        &exchange.request.target
+    match &*exchange.request.method {
+        "GET" => exchange.request.path(),
+        _ => &exchange.request.target,
     }
 }
 
@@ -237,7 +234,7 @@ fn remarks(exchange: &Exchange, theme: Theme) -> String {
         let text = format!("not counted: {}", why.cleaned());
         let _ = writeln!(out, "{}", theme.paint(Role::Odd, text));
     }
-    out
+    body::indented(&out, INDENT).collect()
 }
 
 /// The remarks on a request, and why it was not saved.
@@ -268,44 +265,42 @@ fn meaning(exchange: &Exchange, theme: Theme) -> String {
         return out;
     }
     let user = shown(cdr, "user").map(|user| match user.split_once('_') {
-        Some((extension, app_id)) => format!("agent {extension} of app {app_id}"),
-        None => format!("user {user}"),
+        Some((extension, app_id)) => format!("agent {extension} of app {app_id}").into(),
+        None => format!("user {user}").into(),
     });
     let is_click2call = cdr.contains_key("request_id") || cdr.contains_key("click_to_call");
-    let placed = format!("{}by click2call", if is_click2call { "" } else { "not " });
+    let not = if is_click2call { "" } else { "not " };
+    // PIOPIY has no click2call: a `request_id` stands in every outbound call of its API.
+    let is_piopiy = verdict.generation == Some(Generation::Piopiy);
+    let placed = (!is_piopiy).then_some("by click2call".into());
     let time = cdr.get("time").and_then(serde_json::Value::as_i64);
     let time = time.and_then(Timestamp::from_epoch_ms);
     let generation = verdict.generation.map(|generation| match generation {
-        Generation::Docs => "docs payload",
-        Generation::Live => "live payload",
-        Generation::Legacy => "legacy payload",
-        Generation::Piopiy => "PIOPIY payload",
+        Generation::Docs => "docs".into(),
+        Generation::Live => "live".into(),
+        Generation::Legacy => "legacy".into(),
+        Generation::Piopiy => "PIOPIY".into(),
     });
-    // PIOPIY has no click2call: a `request_id` stands in every outbound call of its API.
-    let placed = (verdict.generation != Some(Generation::Piopiy)).then_some(placed);
-    let lines: [&[Option<String>]; 3] = [
-        &[
-            user,
-            shown(cdr, "virtual_number").map(|number| format!("caller ID {number}")),
-        ],
-        &[
-            shown(cdr, "to").map(|to| format!("rang {to}")),
-            shown(cdr, "answeredsec").map(|seconds| format!("answered for {seconds} s")),
-            placed,
-        ],
-        &[
-            time.map(|time| format!("call of {}", time.to_second())),
-            generation.map(str::to_owned),
-        ],
-    ];
-    for parts in lines {
-        for part in parts.iter().flatten() {
-            let separator = if out.ends_with('\n') { "" } else { SEPARATOR };
-            out.extend([separator, &clean(part)]);
-        }
+    let part = |out: &mut String, before: &str, text: Option<Cow<'_, str>>, after: &str| {
+        let Some(text) = text else { return };
+        let separator = if out.ends_with('\n') { "" } else { SEPARATOR };
+        out.extend([separator, before, &clean(&text), after]);
+    };
+    let end_line = |out: &mut String| {
         if !out.ends_with('\n') {
             out.push('\n');
         }
-    }
+    };
+    part(&mut out, "", user, "");
+    part(&mut out, "caller ID ", shown(cdr, "virtual_number"), "");
+    end_line(&mut out);
+    part(&mut out, "rang ", shown(cdr, "to"), "");
+    part(&mut out, "answered for ", shown(cdr, "answeredsec"), " s");
+    part(&mut out, not, placed, "");
+    end_line(&mut out);
+    let time = time.map(|time| time.to_second().into());
+    part(&mut out, "call of ", time, "");
+    part(&mut out, "", generation, " payload");
+    end_line(&mut out);
     out
 }
