@@ -70,7 +70,6 @@ impl CaseLines {
         };
         let (mark, result) = (theme.paint(role, mark), theme.paint(role, result));
         let heading = theme.paint(Role::Faint, format!("· {}", family.heading()));
-        let family = family.to_string();
         format!("{mark} {family:<FAMILIES$} {result} {heading}\n")
     }
 
