@@ -9,8 +9,6 @@ mod orphans;
 mod terminal;
 
 use std::io;
-#[cfg(unix)]
-use std::os::fd::AsFd as _;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -74,9 +72,8 @@ pub(crate) fn raise_descriptors() -> io::Result<()> {
             // If the system refuses the new limit of file descriptors, the old limit stays.
             let _ = setrlimit(Resource::Nofile, raised);
         }
-        let stderr = io::stderr();
-        let copies = (0..NEEDED_DESCRIPTORS).map(|_| stderr.as_fd().try_clone_to_owned());
-        copies.collect::<io::Result<Vec<_>>>()?;
+        let copies = (0..NEEDED_DESCRIPTORS).map(|_| rustix::io::dup(io::stderr()));
+        copies.collect::<Result<Vec<_>, _>>()?;
     }
     Ok(())
 }
