@@ -141,14 +141,12 @@ impl Pipeline {
     /// would lose the record.
     fn handle(self: &Arc<Self>, incoming: IncomingRequest) -> BoxFuture<'static, Reply> {
         let n = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
-        let pipeline = Arc::clone(self);
-        let task = async move { pipeline.reply(incoming, n).await };
-        let task = self.tasks.spawn(task);
+        let task = self.tasks.spawn(Arc::clone(self).reply(incoming, n));
         let resume = |error: JoinError| std::panic::resume_unwind(error.into_panic());
         async move { task.await.unwrap_or_else(resume) }.boxed()
     }
 
-    async fn reply(&self, incoming: IncomingRequest, n: u64) -> Reply {
+    async fn reply(self: Arc<Self>, incoming: IncomingRequest, n: u64) -> Reply {
         let began = self.recorder.clock.elapsed();
         let options = &self.recorder.options;
         let policy = options.policy.borrow().clone();
