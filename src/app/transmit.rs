@@ -160,7 +160,8 @@ fn announce_replay(
         show.remark("--method has no effect on a capture: captured requests keep their method");
     }
     let mut masked = captured.clone().filter(|(_, captured)| {
-        is_masked(&captured.request) && is_masked(&template.rebased(&captured.request))
+        let sent = || template.prepare_capture(&captured.request).requests;
+        is_masked(&captured.request) && sent().iter().any(|request| is_masked(request))
     });
     if let Some((place, _)) = masked.next() {
         show.warn(&format!(

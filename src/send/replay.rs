@@ -84,17 +84,7 @@ pub fn strip_hop_by_hop(request: &Request) -> Request {
 }
 
 impl RequestTemplate {
-    pub(super) fn prepare_capture(&self, captured: &Request) -> PreparedCdr {
-        let request = self.rebased(captured);
-        PreparedCdr {
-            cdr: cdr(&request),
-            requests: vec![Arc::new(request)],
-            origin: Origin::Capture,
-        }
-    }
-
-    /// A captured request as it is sent: with the edits, for the new destination, and with the user's headers.
-    pub fn rebased(&self, captured: &Request) -> Request {
+    pub fn prepare_capture(&self, captured: &Request) -> PreparedCdr {
         let mut request = captured.clone();
         if !self.edits.is_empty() {
             self.edit(&mut request);
@@ -102,7 +92,11 @@ impl RequestTemplate {
         request.target = query::onto(&self.target, &request.target);
         self.set_headers(&mut request.headers);
         set_length(&mut request);
-        request
+        PreparedCdr {
+            cdr: cdr(&request),
+            requests: vec![Arc::new(request)],
+            origin: Origin::Capture,
+        }
     }
 
     fn edit(&self, request: &mut Request) {
