@@ -48,7 +48,7 @@ pub fn check(bytes: &[u8]) -> Result<&str, Error> {
 
 fn may_be_too_deep(text: &str) -> bool {
     let is_opening = |byte: &u8| matches!(byte, b'[' | b'{');
-    text.bytes().filter(is_opening).count() > MAX_DEPTH
+    text.bytes().filter(is_opening).nth(MAX_DEPTH).is_some()
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -59,18 +59,18 @@ pub fn compressed(size: u64, names: &str) -> String {
 
 /// The first `most` characters of a line, and the number of the others.
 pub fn cut(line: &str, most: usize) -> Cow<'_, str> {
-    match line.char_indices().nth(most) {
-        None => line.into(),
-        Some((end, _)) => {
-            let more = line[end..].chars().count();
-            format!("{}… {more} characters more (-v shows them)", &line[..end]).into()
-        }
-    }
+    let Some((end, _)) = line.char_indices().nth(most) else {
+        return line.into();
+    };
+    let more = line[end..].chars().count();
+    format!("{}… {more} characters more (-v shows them)", &line[..end]).into()
 }
 
 pub fn lines(body: &[u8], theme: Theme, indent: &str) -> String {
-    let indented = || indented(&text_lines(body), indent).collect();
-    json_lines(body, theme, indent).unwrap_or_else(indented)
+    match json_text(body) {
+        Some(text) => json_lines(text, theme, indent),
+        None => indented(&text_lines(body), indent).collect(),
+    }
 }
 
 fn more(bytes: usize) -> String {
@@ -84,9 +84,8 @@ fn json_text(body: &[u8]) -> Option<&str> {
     may_be_json.then(|| json::check(body).ok())?
 }
 
-/// `json_lines` returns `None` for a body that is not JSON.
-fn json_lines(body: &[u8], theme: Theme, indent: &str) -> Option<String> {
-    let text = json_text(body)?;
+/// Renders a JSON text, which `json::check` must have accepted.
+pub fn json_lines(text: &str, theme: Theme, indent: &str) -> String {
     let mut out = String::with_capacity(2 * text.len().min(MAX_BYTES));
     out += indent;
     let mut line_break = format!("\n{indent}");
@@ -104,7 +103,7 @@ fn json_lines(body: &[u8], theme: Theme, indent: &str) -> Option<String> {
             break;
         }
         if is_close && !after_open {
-            line_break.truncate(line_break.len() - 2);
+            line_break.truncate(line_break.len().saturating_sub(2));
             out += &line_break;
             lines += 1;
         }
@@ -123,7 +122,7 @@ fn json_lines(body: &[u8], theme: Theme, indent: &str) -> Option<String> {
         lines += usize::from(token.kind == Kind::Comma);
         after_open = token.kind == Kind::Open;
     }
-    Some(out + "\n")
+    out + "\n"
 }
 
 /// Replaces the escapes of characters that can be shown and are not ASCII, such as `\u092a`, also in a string that holds

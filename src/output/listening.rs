@@ -63,7 +63,8 @@ pub fn connection_errors(errors: &ConnectionErrors, theme: Theme) -> String {
 }
 
 pub fn summary(summary: &Summary, theme: Theme) -> String {
-    let surplus = summary.wanted.filter(|wanted| summary.counted > *wanted);
+    let counted = summary.counted;
+    let surplus = summary.wanted.filter(|wanted| counted > *wanted);
     let failed = summary.command.filter(|ended| ended.shell_code() != 0);
     let failed = failed.map(Ended::words);
     let ending = match (summary.ending, &failed) {
@@ -77,10 +78,8 @@ pub fn summary(summary: &Summary, theme: Theme) -> String {
     };
     let cdrs = plural(summary.cdrs, "CDR");
     let counted = match summary.wanted {
-        Some(wanted) => format!("{} of {wanted} CDRs", summary.counted),
-        None if summary.counted < summary.cdrs => {
-            format!("{cdrs}, {} of them matching", summary.counted)
-        }
+        Some(wanted) => format!("{counted} of {wanted} CDRs"),
+        None if counted < summary.cdrs => format!("{cdrs}, {counted} of them matching"),
         None => cdrs,
     };
     let if_any = |n: u64, what: &str| (n > 0).then(|| format!("{n} {what}"));

@@ -196,10 +196,15 @@ fn content(exchange: &Exchange, theme: Theme) -> String {
     }
     let kept = request.body.len() as u64;
     let compression = compression(&request.headers, &request.body.0);
-    match compression.filter(|_| request.body.text().is_none()) {
-        Some(names) => out.extend([INDENT, &body::compressed(request.size, &names)]),
-        None if kept > 0 => out += &body::lines(&request.body.0, theme, INDENT),
-        None => {}
+    let text = request.body.text();
+    // The judge has checked the JSON object that has the fields of a POST's CDR.
+    let is_checked = exchange.cdr.is_some() && request.method == "POST";
+    let object = text.filter(|text| is_checked && text.trim_ascii_start().starts_with('{'));
+    match (object, compression.filter(|_| text.is_none())) {
+        (Some(object), _) => out += &body::json_lines(object, theme, INDENT),
+        (_, Some(names)) => out.extend([INDENT, &body::compressed(request.size, &names)]),
+        _ if kept > 0 => out += &body::lines(&request.body.0, theme, INDENT),
+        _ => {}
     }
     if request.size > kept {
         let text = format!("… {kept} of {} bytes were kept", request.size);

@@ -155,12 +155,11 @@ pub fn summary(summary: &Summary, theme: Theme) -> String {
     }
     let elapsed = format_duration(summary.elapsed);
     let _ = writeln!(out, " · {elapsed} · {:.1}/s", summary.requests_per_s);
-    let statuses = summary.by_status.iter();
-    let statuses = statuses.map(|(status, count)| (count, status_words(*status)));
-    let failures = summary.by_failure.iter();
-    let failures = failures.map(|(kind, count)| (count, kind.to_string()));
-    for (count, what) in statuses.chain(failures) {
-        let _ = writeln!(out, "  {count:>7}  {what}");
+    for (status, count) in &summary.by_status {
+        let _ = writeln!(out, "  {count:>7}  {}", status_words(*status));
+    }
+    for (kind, count) in &summary.by_failure {
+        let _ = writeln!(out, "  {count:>7}  {kind}");
     }
     if let Some(latency) = &summary.latency_ms {
         out += &times(latency, summary.lateness_ms.as_ref(), theme);
