@@ -105,11 +105,7 @@ impl Relations {
         let identity = new.copy.unwrap_or_else(of_request);
         let place = new.keys().find_map(|key| self.first.get(&key));
         let earlier = place.and_then(|place| self.seen.get(place - self.dropped));
-        let relation = earlier.map(|earlier| {
-            let (how, text) = relation(earlier, &new, method, id(cdr, "leg"));
-            let n = earlier.n;
-            Relation { n, how, text }
-        });
+        let relation = earlier.map(|earlier| relation(earlier, &new, method, id(cdr, "leg")));
         let remark = relation.as_ref().and_then(Relation::remark);
         self.remember(new);
         (identity, relation, remark)
@@ -138,36 +134,36 @@ fn fingerprint(hasher: &RandomState, value: impl Hash) -> Fingerprint {
     NonZeroU64::new(hasher.hash_one(value)).unwrap_or(NonZeroU64::MIN)
 }
 
-fn relation(earlier: &Seen, new: &Seen, method: &str, leg: Option<&str>) -> (&'static str, String) {
+fn relation(earlier: &Seen, new: &Seen, method: &str, leg: Option<&str>) -> Relation {
     let n = earlier.n;
     let after = || format_duration(new.at.since(earlier.at));
-    if new.cmiuuid.is_some() && earlier.cmiuuid == new.cmiuuid {
-        if earlier.content != new.content {
-            return ("conflict", format!("same ids as #{n}, different body"));
-        }
-        if earlier.copy != new.copy {
-            let text = format!("the CDR of #{n} again, by {method} after {}", after());
-            return ("other_method", text);
-        }
+    let has_same_id = new.cmiuuid.is_some() && earlier.cmiuuid == new.cmiuuid;
+    let (how, text) = if has_same_id && earlier.content != new.content {
+        ("conflict", format!("same ids as #{n}, different body"))
+    } else if has_same_id && earlier.copy != new.copy {
+        let text = format!("the CDR of #{n} again, by {method} after {}", after());
+        ("other_method", text)
+    } else if has_same_id {
         let copy = if earlier.bytes == new.bytes {
             "identical"
         } else {
             "the same fields, written differently"
         };
         let text = format!("duplicate of #{n}, {} later, {copy}", after());
-        return ("duplicate", text);
-    }
-    if earlier.request_id != new.request_id {
+        ("duplicate", text)
+    } else if earlier.request_id != new.request_id {
         let text = format!("same call_id as #{n}, but another request_id: another call");
-        return ("shared_call_id", text);
-    }
-    let call = format!("of the call of #{n}");
-    let text = match leg {
-        Some(leg) if earlier.leg == new.leg => format!("another ring of leg {leg} {call}"),
-        Some(leg) if earlier.leg.is_some() => format!("leg {leg} {call}"),
-        _ => call,
+        ("shared_call_id", text)
+    } else {
+        let call = format!("of the call of #{n}");
+        let text = match leg {
+            Some(leg) if earlier.leg == new.leg => format!("another ring of leg {leg} {call}"),
+            Some(leg) if earlier.leg.is_some() => format!("leg {leg} {call}"),
+            _ => call,
+        };
+        ("same_call", text)
     };
-    ("same_call", text)
+    Relation { n, how, text }
 }
 
 #[cfg(test)]
