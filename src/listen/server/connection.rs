@@ -6,6 +6,7 @@
 //!  └──────────────── answer flushed ───────────── Answering <── answer decided ──────────┘
 //!
 //! Idle, Head, Answering ── evicted ──> Evicted ── a request arrived in the same moment ──> Body
+//! Idle ── evicted ──> Evicted ── the first byte arrived in the same moment ──> Head
 //! ```
 
 use std::io;
@@ -166,8 +167,13 @@ impl Connection {
             return Err(io::ErrorKind::InvalidData.into());
         }
         let length = state.reader.advance(bytes);
+        // An idle connection is evicted without an error. Bytes that arrived before its eviction keep the connection.
+        let is_idle = match state.phase {
+            Phase::Evicted => state.error.is_none(),
+            phase => phase == Phase::Idle,
+        };
         match state.phase {
-            Phase::Idle if !state.reader.head.is_empty() => state.enter(Phase::Head),
+            _ if is_idle && !state.reader.head.is_empty() => state.enter(Phase::Head),
             Phase::Head | Phase::Body => state.bytes += length,
             Phase::Idle | Phase::Handling | Phase::Answering | Phase::Evicted => {}
         }

@@ -670,6 +670,26 @@ async fn w11_the_longest_idle_makes_room() {
 }
 
 #[tokio::test]
+async fn w11_a_head_that_has_arrived_before_an_eviction_is_read() {
+    let mut stand = Stand::with(|limits| limits.connections = 1).await;
+    let mut idle = stand.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    idle.until("got it").await;
+    stand.incoming().await;
+    tokio::time::pause();
+    tokio::time::advance(MIN_IDLE).await;
+    tokio::time::resume();
+    // The server's tasks run only at the next `await`: the connection is accepted before the head is read.
+    let new = std::net::TcpStream::connect(stand.address).unwrap();
+    idle.0.try_write(b"GET / HTTP/1.1\r\n").unwrap();
+    tokio::task::yield_now().await;
+    idle.write("Host: x\r\n\r\n").await;
+    idle.until("got it").await;
+    stand.incoming().await;
+    drop((idle, new));
+    stand.close().await;
+}
+
+#[tokio::test]
 async fn w11_when_all_are_busy_the_next_one_waits() {
     let mut stand = Stand::with(|limits| limits.connections = 2).await;
     let request = "GET /wait HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
