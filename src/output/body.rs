@@ -10,7 +10,7 @@ use regex_lite::{Captures, Regex};
 use super::text::{Role, Theme};
 use crate::json::{self, Kind};
 use crate::reply::MESSAGES;
-use crate::untrusted::{clean, disturbs, pattern};
+use crate::untrusted::{clean, disturbs, is_plain, pattern};
 
 /// Of a body, at most 4 KiB and 100 lines are shown; the remaining bytes or lines are counted.
 const MAX_BYTES: usize = 4 * 1024;
@@ -90,6 +90,9 @@ pub fn json_lines(text: &str, theme: Theme, indent: &str) -> String {
     out += indent;
     let mut line_break = format!("\n{indent}");
     let (mut lines, mut after_open) = (1, false);
+    // The tokens of such a text are neither escaped nor cut; without colours, they are copied.
+    let is_plain = is_plain(text) && text.len() <= MAX_BYTES && !text.contains("\\u");
+    let is_copied = is_plain && theme == Theme::plain();
     for token in json::tokens(text) {
         let is_close = token.kind == Kind::Close;
         if after_open && !is_close {
@@ -111,13 +114,14 @@ pub fn json_lines(text: &str, theme: Theme, indent: &str) -> String {
             let _ = write!(out, "{}", theme.paint(role, bounded(&readable(token.text))));
         };
         match token.kind {
+            Kind::Colon => out += ": ",
+            Kind::Comma => out.extend([",", &line_break]),
+            Kind::Open | Kind::Close => out += token.text,
+            _ if is_copied => out += token.text,
             Kind::Key => paint(Role::Name),
             Kind::String => paint(Role::Text),
             Kind::Number => paint(Role::Number),
             Kind::Word => paint(Role::Word),
-            Kind::Colon => out += ": ",
-            Kind::Comma => out.extend([",", &line_break]),
-            Kind::Open | Kind::Close => out += token.text,
         }
         lines += usize::from(token.kind == Kind::Comma);
         after_open = token.kind == Kind::Open;
@@ -131,8 +135,7 @@ fn readable(raw: &str) -> Cow<'_, str> {
     static ESCAPE: LazyLock<Regex> = LazyLock::new(|| {
         pattern(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\.")
     });
-    // The search for one byte takes less time, and most tokens have no backslash.
-    if !raw.contains('\\') || !raw.contains("\\u") {
+    if !raw.contains("\\u") {
         return raw.into();
     }
     let inner = json::unquoted(raw);
@@ -216,8 +219,7 @@ pub fn pairs(pairs: &[(String, String)], theme: Theme) -> String {
     let widths = pairs.iter().map(|(name, _)| clean(name).chars().count());
     let short = widths.filter(|width| *width <= MAX_WIDTH);
     let width = short.max().unwrap_or(0);
-    let mut shown = 0;
-    let mut out = String::new();
+    let (mut shown, mut out) = (0, String::new());
     for (place, (name, value)) in pairs.iter().enumerate() {
         if place >= MAX_LINES || shown > MAX_BYTES {
             let more = format!("… {} more parameters", pairs.len() - place);
