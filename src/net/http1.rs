@@ -225,7 +225,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        // hyper cancels the first request if it reads a peer's banner or early response before.
+        // hyper cancels the first request if it reads a peer's banner or early response before the request is written.
         if !self.progress.has_written.load(Ordering::Relaxed) {
             return Poll::Pending;
         }

@@ -67,7 +67,7 @@ pub struct ReadBackOptions {
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredFault {
     pub difference: Difference,
-    /// The beginning of what the read-back gave.
+    /// The beginning of the stored records, as the read-back returned them.
     pub found: String,
     /// The delivery that is shown as evidence.
     pub observed: Observed,

@@ -14,7 +14,7 @@ use crate::suite::event::{CaseRecord, SuiteSummary};
 use crate::suite::verdict::Cause;
 use crate::untrusted::{beginning, clean};
 
-/// Of what is stored, a finding shows this many characters.
+/// A finding shows at most this many characters of a stored record.
 const STORED: usize = 400;
 
 /// At most this many names of cases are listed, unless `verbose`.

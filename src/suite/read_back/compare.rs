@@ -120,7 +120,8 @@ fn word(name: &'static str, sent: &Value, record: &Record) -> Option<Difference>
     })
 }
 
-/// These fields have no other name in a handler, as `call_id` may have, which CRMs call the id of `request_id`.
+/// Handlers store these fields under their own names. `call_id`, by contrast, may hold a `request_id`, which CRMs call
+/// the call's id.
 const OWN_NAMES: [&str; 5] = ["to", "virtual_number", "time", "custom", "extra_params"];
 
 /// A column has the value of another field, and its own value is in the other column, or lost.
