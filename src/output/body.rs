@@ -10,7 +10,7 @@ use regex_lite::{Captures, Regex};
 use super::text::{Role, Theme};
 use crate::json::{self, Kind};
 use crate::reply::MESSAGES;
-use crate::untrusted::{clean, disturbs, is_plain, pattern};
+use crate::untrusted::{clean, disturbs, pattern};
 
 /// Of a body, at most 4 KiB and 100 lines are shown; the remaining bytes or lines are counted.
 const MAX_BYTES: usize = 4 * 1024;
@@ -90,9 +90,6 @@ pub fn json_lines(text: &str, theme: Theme, indent: &str) -> String {
     out += indent;
     let mut line_break = format!("\n{indent}");
     let (mut lines, mut after_open) = (1, false);
-    // The tokens of such a text are neither escaped nor cut; without colours, they are copied.
-    let is_plain = is_plain(text) && text.len() <= MAX_BYTES && !text.contains("\\u");
-    let is_copied = is_plain && theme == Theme::plain();
     for token in json::tokens(text) {
         let is_close = token.kind == Kind::Close;
         if after_open && !is_close {
@@ -117,7 +114,6 @@ pub fn json_lines(text: &str, theme: Theme, indent: &str) -> String {
             Kind::Colon => out += ": ",
             Kind::Comma => out.extend([",", &line_break]),
             Kind::Open | Kind::Close => out += token.text,
-            _ if is_copied => out += token.text,
             Kind::Key => paint(Role::Name),
             Kind::String => paint(Role::Text),
             Kind::Number => paint(Role::Number),
